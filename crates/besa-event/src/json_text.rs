@@ -1,0 +1,120 @@
+//! JSON string text: escaping and unescaping (RFC 8259 section 7).
+//!
+//! Events keep JSON strings as they stand in the record, escapes included, and only what is
+//! looked at is unescaped; so the function lives at the waist and not with the reader.
+
+use memchr::memchr;
+
+/// Appends the text of a JSON string's inside (without its quotes) to `out`.
+///
+/// Lenient, because evidence is: an unknown or torn escape is kept as it stands, a lone
+/// surrogate becomes U+FFFD. Readers validate separately and report the defect.
+pub fn json_unescape(inside: &[u8], out: &mut Vec<u8>) {
+    let mut rest = inside;
+    while let Some(at) = memchr(b'\\', rest) {
+        let (before, escape) = rest.split_at(at);
+        out.extend_from_slice(before);
+        rest = escape_sequence(escape, out);
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Takes one escape sequence from the front of `escape` and returns what follows it.
+fn escape_sequence<'a>(escape: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    let plain = match escape.get(1) {
+        Some(b'n') => b'\n',
+        Some(b't') => b'\t',
+        Some(b'r') => b'\r',
+        Some(b'b') => 0x08,
+        Some(b'f') => 0x0c,
+        Some(c @ (b'"' | b'\\' | b'/')) => *c,
+        Some(b'u') => return unicode_escape(escape, out),
+        _ => {
+            out.push(b'\\');
+            return escape.get(1..).unwrap_or_default();
+        }
+    };
+    out.push(plain);
+    escape.get(2..).unwrap_or_default()
+}
+
+fn unicode_escape<'a>(escape: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    let Some(first) = hex4(escape.get(2..6)) else {
+        out.push(b'\\');
+        return escape.get(1..).unwrap_or_default();
+    };
+    let mut rest = escape.get(6..).unwrap_or_default();
+    let mut code = u32::from(first);
+    if (0xD800..0xDC00).contains(&first)
+        && let Some([b'\\', b'u']) = rest.get(..2)
+        && let Some(second @ 0xDC00..=0xDFFF) = hex4(rest.get(2..6))
+    {
+        code = 0x1_0000 + ((u32::from(first) - 0xD800) << 10) + (u32::from(second) - 0xDC00);
+        rest = rest.get(6..).unwrap_or_default();
+    }
+    let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    rest
+}
+
+fn hex4(digits: Option<&[u8]>) -> Option<u16> {
+    digits?.iter().try_fold(0_u16, |value, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        Some(value << 4 | u16::try_from(digit).ok()?)
+    })
+}
+
+/// Appends `text` to `out` as the inside of a JSON string. Bytes that are not UTF-8 become
+/// U+FFFD.
+pub fn json_escape(text: &[u8], out: &mut Vec<u8>) {
+    for chunk in text.utf8_chunks() {
+        for byte in chunk.valid().bytes() {
+            match byte {
+                b'"' => out.extend_from_slice(b"\\\""),
+                b'\\' => out.extend_from_slice(b"\\\\"),
+                b'\n' => out.extend_from_slice(b"\\n"),
+                b'\r' => out.extend_from_slice(b"\\r"),
+                b'\t' => out.extend_from_slice(b"\\t"),
+                0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+                _ => out.push(byte),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{FFFD}".as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(inside: &str, expected: &str) {
+        let mut out = Vec::new();
+        json_unescape(inside.as_bytes(), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "{inside}");
+    }
+
+    #[test]
+    fn unescape() {
+        check("plain", "plain");
+        check(r"C:\\Windows\\x", r"C:\Windows\x");
+        check(r#"a\"b\/c\n\t\r\b\f"#, "a\"b/c\n\t\r\u{8}\u{c}");
+        check(r"\u0041\u00e4\ud83d\ude00", "Aä😀");
+        check(r"\ud83dx", "\u{FFFD}x");
+        check(r"\ud83d\u0041", "\u{FFFD}A");
+        check(r"\uZZZZ\q\", r"\uZZZZ\q\");
+    }
+
+    #[test]
+    fn escape_is_the_inverse() {
+        for text in ["", "a\"b\\c\n\u{1}ä😀", r"\\srv\share"] {
+            let mut inside = Vec::new();
+            json_escape(text.as_bytes(), &mut inside);
+            check(std::str::from_utf8(&inside).unwrap(), text);
+        }
+        let mut inside = Vec::new();
+        json_escape(b"a\xffb", &mut inside);
+        assert_eq!(inside, "a\u{FFFD}b".as_bytes());
+    }
+}

@@ -1,0 +1,3 @@
+//! besa-stix
+pub mod pattern;
+pub mod time;
