@@ -1,0 +1,29 @@
+//! Sigma rules against batches of events, all of them in one pass.
+//!
+//! ```text
+//! rules ─▶ Program: leaves (distinct field tests) + a Boolean expression and a trigger per rule
+//!                     └─ per class of events, at its first event ─▶ Plan: rules, slots, indexes
+//! event ─▶ each field: memo, else index ─▶ leaves that hold ─▶ triggered rules ─▶ expression
+//! ```
+//!
+//! A rule is evaluated only when one leaf of its trigger holds; on ordinary logs that is less
+//! than one rule per event. [`reference`] is the slow twin: it walks the syntax tree for every
+//! rule and event on owned values, and the two are held equal by tests.
+//!
+//! Decided where the specification is silent (SIGMA-SPEC 2.1): field names compare without
+//! regard to ASCII case; of a field with several values any one may pass; `|neq` and `not` hold
+//! on an absent field; `|fieldref` ignores case unless `|cased`.
+
+mod index;
+mod leaf;
+mod literals;
+mod matcher;
+mod memo;
+mod plan;
+mod program;
+pub mod reference;
+
+pub(crate) use leaf::parse_number;
+pub(crate) use matcher::is_comparable;
+pub use matcher::{SigmaMatcher, SigmaScratch};
+pub use program::CompileError;

@@ -1,0 +1,182 @@
+//! Rules as Boolean expressions over shared leaves, and for each rule the cheapest set of leaves
+//! one of which must hold (its trigger).
+
+use std::collections::HashMap;
+
+use besa_event::{DictionaryBuilder, FieldId};
+use besa_sigma::{Condition, Item, Logsource, Rule, Selection, Test};
+
+use super::leaf::{Leaf, LeafId, LeafKey, LeafKind, PartAt};
+
+/// A rule that could not be compiled: its position among the rules given, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompileError {
+    /// Position of the rule.
+    pub rule: usize,
+    /// Why.
+    pub reason: String,
+}
+
+/// Everything that does not depend on the log source of an event.
+#[derive(Debug, Default)]
+pub(crate) struct Program {
+    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) rules: Vec<CompiledRule>,
+}
+
+#[derive(Debug)]
+pub(crate) struct CompiledRule {
+    pub(crate) logsource: Logsource,
+    pub(crate) expr: Expr,
+    /// Leaves one of which holds whenever the rule does. `None`: the rule can hold without any
+    /// leaf that looks at a value, so it is evaluated for every event of its log source.
+    pub(crate) trigger: Option<Box<[LeafId]>>,
+}
+
+/// A condition with its searches written in.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Expr {
+    All(Box<[Expr]>),
+    Any(Box<[Expr]>),
+    Not(Box<Expr>),
+    Leaf(LeafId),
+}
+
+/// Fills a [`Program`].
+#[derive(Debug, Default)]
+pub(crate) struct Compiler {
+    program: Program,
+    known: HashMap<(Option<FieldId>, LeafKey), LeafId>,
+}
+
+impl Compiler {
+    /// Adds a rule. One that cannot be compiled takes its place all the same, but never holds.
+    pub(crate) fn add(&mut self, rule: &Rule, names: &mut DictionaryBuilder) -> Result<(), String> {
+        let compiled = self.condition(&rule.condition, rule, names);
+        let failure = compiled.as_ref().err().cloned();
+        let expr = compiled.unwrap_or_else(|_| Expr::Any(Box::new([])));
+        let trigger = trigger(&expr, &self.program.leaves).map(|(_, leaves)| leaves.into());
+        self.program.rules.push(CompiledRule { logsource: rule.logsource.clone(), expr, trigger });
+        failure.map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn finish(self) -> Program {
+        self.program
+    }
+
+    fn condition(
+        &mut self,
+        condition: &Condition,
+        rule: &Rule,
+        names: &mut DictionaryBuilder,
+    ) -> Result<Expr, String> {
+        let mut each = |members: &[Condition]| -> Result<Box<[Expr]>, String> {
+            members.iter().map(|member| self.condition(member, rule, names)).collect()
+        };
+        Ok(match condition {
+            Condition::All(members) => Expr::All(each(members)?),
+            Condition::Any(members) => Expr::Any(each(members)?),
+            Condition::Not(inner) => Expr::Not(Box::new(self.condition(inner, rule, names)?)),
+            Condition::Search(index) => {
+                let search =
+                    rule.searches.get(*index).ok_or("the condition names a search that is not there")?;
+                self.selection(&search.selection, names)?
+            }
+        })
+    }
+
+    fn selection(&mut self, selection: &Selection, names: &mut DictionaryBuilder) -> Result<Expr, String> {
+        let mut each = |members: &[Selection]| -> Result<Box<[Expr]>, String> {
+            members.iter().map(|member| self.selection(member, names)).collect()
+        };
+        Ok(match selection {
+            Selection::All(members) => Expr::All(each(members)?),
+            Selection::Any(members) => Expr::Any(each(members)?),
+            Selection::Item(item) => self.item(item, names)?,
+        })
+    }
+
+    fn item(&mut self, item: &Item, names: &mut DictionaryBuilder) -> Result<Expr, String> {
+        let field = item.field.as_deref().map(|name| names.intern(name));
+        let test = self.test(field, &item.test, names)?;
+        Ok(if item.negated { Expr::Not(Box::new(test)) } else { test })
+    }
+
+    fn test(
+        &mut self,
+        field: Option<FieldId>,
+        test: &Test,
+        names: &mut DictionaryBuilder,
+    ) -> Result<Expr, String> {
+        let mut each = |members: &[Test]| -> Result<Box<[Expr]>, String> {
+            members.iter().map(|member| self.test(field, member, names)).collect()
+        };
+        match test {
+            Test::Any(members) => return Ok(Expr::Any(each(members)?)),
+            Test::All(members) => return Ok(Expr::All(each(members)?)),
+            _ => {}
+        }
+        let key =
+            LeafKey::of(test, &mut |name| names.intern(name)).ok_or("a list where a test was expected")?;
+        let leaf = Expr::Leaf(self.leaf(field, key)?);
+        Ok(if *test == Test::Exists(false) { Expr::Not(Box::new(leaf)) } else { leaf })
+    }
+
+    fn leaf(&mut self, field: Option<FieldId>, key: LeafKey) -> Result<LeafId, String> {
+        let key = (field, key);
+        if let Some(id) = self.known.get(&key) {
+            return Ok(*id);
+        }
+        let kind = key.1.compile()?;
+        let id = LeafId(u32::try_from(self.program.leaves.len()).map_err(|_| "too many tests")?);
+        self.program.leaves.push(Leaf { field, kind });
+        self.known.insert(key, id);
+        Ok(id)
+    }
+}
+
+/// The cheapest set of leaves one of which must hold, with its cost. Sound because each step only
+/// weakens: of a conjunction any member will do, of a disjunction every member is needed, and
+/// nothing is concluded from a negation.
+fn trigger(expr: &Expr, leaves: &[Leaf]) -> Option<(u64, Vec<LeafId>)> {
+    match expr {
+        Expr::Leaf(id) => {
+            let leaf = leaves.get(id.index())?;
+            leaf.kind.looks_at_value().then(|| (cost(leaf), vec![*id]))
+        }
+        Expr::All(members) => {
+            members.iter().filter_map(|member| trigger(member, leaves)).min_by_key(|(cost, _)| *cost)
+        }
+        Expr::Any(members) => {
+            let mut sum = (0_u64, Vec::new());
+            for member in members {
+                let (cost, ids) = trigger(member, leaves)?;
+                sum.0 = sum.0.saturating_add(cost);
+                sum.1.extend(ids);
+            }
+            Some(sum)
+        }
+        Expr::Not(_) => None,
+    }
+}
+
+/// How often a leaf may be expected to hold, as a relative weight: long literals are rare, short
+/// ones and numbers common, ranges and wildcards alone nearly always.
+fn cost(leaf: &Leaf) -> u64 {
+    let literal = |len: usize| 4_000_u64 / (len as u64 + 1).pow(2).min(4_000) + 1;
+    match &leaf.kind {
+        // An event id is a number or a short word: it says what nearly all events of a kind share.
+        LeafKind::Exact { text, .. } => literal(text.len()) / 2 + 1,
+        LeafKind::Part { text, at, .. } if *at != PartAt::Anywhere => literal(text.len()) * 3 / 4 + 1,
+        LeafKind::Part { text, .. } => literal(text.len()),
+        LeafKind::Glob { glob, .. } => literal(glob.longest_literal().map_or(0, <[u8]>::len)),
+        LeafKind::Regex { source, .. } => {
+            let guard = super::literals::required(source);
+            guard.map_or(8_000, |all| all.iter().map(|text| literal(text.len())).sum::<u64>() + 100)
+        }
+        LeafKind::Cidr(network) => 1_000 + 100 * u64::from(network.max_prefix_len() - network.prefix_len()),
+        LeafKind::Compare { .. } | LeafKind::Time { .. } => 8_000,
+        LeafKind::AnyValue => 16_000,
+        LeafKind::Null | LeafKind::Exists | LeafKind::FieldRef { .. } => u64::MAX,
+    }
+}
