@@ -66,15 +66,9 @@ impl Level {
     /// Reads the word, in any case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Informational,
-            Self::Low,
-            Self::Medium,
-            Self::High,
-            Self::Critical,
-        ]
-        .into_iter()
-        .find(|level| level.as_str().eq_ignore_ascii_case(text.trim()))
+        [Self::Informational, Self::Low, Self::Medium, Self::High, Self::Critical]
+            .into_iter()
+            .find(|level| level.as_str().eq_ignore_ascii_case(text.trim()))
     }
 }
 
@@ -138,10 +132,7 @@ impl Meta {
     /// What to call the rule in a message: its id, else name, else title.
     #[must_use]
     pub fn key(&self) -> &str {
-        self.id
-            .as_deref()
-            .or(self.name.as_deref())
-            .unwrap_or(&self.title)
+        self.id.as_deref().or(self.name.as_deref()).unwrap_or(&self.title)
     }
 }
 
@@ -161,13 +152,7 @@ pub struct Logsource {
 impl std::fmt::Display for Logsource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
-        write!(
-            f,
-            "{}/{}/{}",
-            part(&self.product),
-            part(&self.category),
-            part(&self.service)
-        )
+        write!(f, "{}/{}/{}", part(&self.product), part(&self.category), part(&self.service))
     }
 }
 
@@ -233,8 +218,9 @@ pub struct Item {
     /// The field's name as the rule writes it. `None` is a keyword: the test
     /// holds when *any* value of the event, however deep, or the raw text
     /// passes it. A keyword's `Text` is already unanchored (`AnyMany` at both
-    /// ends) and its test never holds an [`Test::All`]: keywords under
-    /// `'|all'` are one item each, since each may stand in another field.
+    /// ends, unless the rule says `startswith` or `endswith`). Its test never
+    /// holds a [`Test::All`]: keywords under `'|all'` are one item each, since
+    /// each may stand in another field.
     pub field: Option<String>,
     /// Line of the key (of the value for a keyword in a list), from 1.
     pub line: u32,
