@@ -11,7 +11,7 @@
 //! literal that every passing value holds, and otherwise in `scan`. So a prefilter may let too
 //! much through, never too little.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, packed};
 use besa_event::Value;
 use hashbrown::HashMap;
 
@@ -30,6 +30,9 @@ pub(crate) struct FieldIndex {
     exact: HashMap<Box<[u8]>, Vec<Entry>>,
     exact_cased: HashMap<Box<[u8]>, Vec<Entry>>,
     automaton: Option<AhoCorasick>,
+    /// Says in a fraction of the automaton's time that none of its literals occurs; for small
+    /// sets only, such as the keywords that one rule wants looked for in every value.
+    gate: Option<packed::Searcher>,
     /// Per literal of the automaton, what to do when it is found.
     uses: Vec<Vec<Use>>,
     scan: Vec<Entry>,
@@ -60,6 +63,17 @@ pub(crate) struct IndexScratch {
     round: u32,
 }
 
+const GATE_LITERALS_MAX: usize = 64;
+const GATE_LITERAL_LEN_BYTES_MIN: usize = 3;
+
+fn gate(literals: &[Vec<u8>]) -> Option<packed::Searcher> {
+    let small = literals.len() <= GATE_LITERALS_MAX;
+    if !small || literals.iter().any(|literal| literal.len() < GATE_LITERAL_LEN_BYTES_MIN) {
+        return None;
+    }
+    packed::Searcher::new(literals)
+}
+
 impl FieldIndex {
     /// Compiles the tests; `leaves` are the program's.
     pub(crate) fn build(ids: Vec<LeafId>, leaves: &[Leaf]) -> Self {
@@ -74,6 +88,7 @@ impl FieldIndex {
             for (literal, at) in literals {
                 patterns[at] = literal;
             }
+            index.gate = gate(&patterns);
             // The contiguous NFA costs a tenth more time than the DFA and a twentieth of its
             // memory. Building fails only past 2³¹ states, far beyond what rule limits allow;
             // then every test is run on every value.
@@ -167,7 +182,9 @@ impl FieldIndex {
         let equal = self.exact.get(folded.as_slice()).into_iter().chain(self.exact_cased.get(text));
         out.extend(equal.flatten());
         let run = |entry: Entry| leaves[self.leaves[entry as usize].index()].kind.holds(text, folded);
-        if let Some(automaton) = &self.automaton {
+        if let Some(automaton) = &self.automaton
+            && self.gate.as_ref().is_none_or(|gate| gate.find(folded.as_slice()).is_some())
+        {
             for found in automaton.find_overlapping_iter(folded.as_slice()) {
                 for Use { entry, check } in &self.uses[found.pattern().as_usize()] {
                     if decided[*entry as usize] == *round {
