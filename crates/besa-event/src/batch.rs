@@ -32,6 +32,7 @@ impl Span {
         }
     }
 
+    #[inline]
     fn decoded(range: Range<usize>) -> Self {
         let span = Self::new(range);
         Self { start: span.start | DECODED, ..span }

@@ -5,7 +5,7 @@ use besa_event::{Batch, LogSource, Origin};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::support::{TestEvent, hunt, push, shared};
+use crate::support::{TestEvent, hunt, push, shared, yaml_files};
 
 /// Short words over few letters, so that values and patterns meet.
 fn word() -> impl Strategy<Value = String> {
@@ -188,18 +188,4 @@ fn fast_equals_slow_on_sigma_regression() {
     }
     assert_eq!(found, expected);
     assert!(found.len() > 150, "{} matches in {record} events", found.len());
-}
-
-fn yaml_files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(yaml_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "yml") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
 }

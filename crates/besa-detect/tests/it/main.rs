@@ -1,5 +1,6 @@
 //! Tests of the crate at its boundary.
 
+mod corpora;
 mod correlation;
 mod differential;
 mod support;

@@ -101,3 +101,18 @@ pub(crate) fn hunt(rules: &str, class: LogSource, events: &[Value]) -> Hunted {
     let dropped = deferred.dropped();
     Hunted { detector, findings, outcome, dropped }
 }
+
+/// Every rule file below a folder, sorted.
+pub(crate) fn yaml_files(folder: &std::path::Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(yaml_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "yml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}

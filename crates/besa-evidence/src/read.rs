@@ -1,0 +1,105 @@
+//! Walking and decoding on one thread, for small inputs, tests and fuzzing.
+
+use std::io::Read;
+use std::ops::ControlFlow;
+
+use besa_event::{Batch, Defect, Dictionary, Keep, LogSources};
+
+use crate::context::{Context, Limits};
+use crate::format::{Decoder, decode};
+use crate::walk::{FileAccount, Item, walk_reader};
+
+/// What became of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// What could not be read, in the order of the evidence.
+    pub defects: Vec<Defect>,
+    /// Each file and member that is no container.
+    pub files: Vec<FileAccount>,
+}
+
+/// Reads a stream, whatever it holds, and hands each batch of events to `on_batch`; `name` is
+/// what its origin is called.
+///
+/// ```
+/// use besa_event::{Dictionary, Keep, LogSources};
+/// use besa_evidence::{Context, Limits, read_all};
+///
+/// let mut names = Dictionary::builder();
+/// let image = names.intern("Image");
+/// let (dictionary, sources) = (names.build(), LogSources::new());
+/// let context = Context {
+///     dictionary: &dictionary,
+///     sources: &sources,
+///     keep: Keep::Named,
+///     reference: None,
+///     limits: Limits::default(),
+/// };
+/// let line = br#"{"Event":{"System":{"EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational"},
+///                 "EventData":{"Image":"a.exe"}}}"#;
+/// let mut images = Vec::new();
+/// let account = read_all(&context, "a.json", &mut line.as_slice(), &mut |batch| {
+///     for event in batch.events() {
+///         let source = sources.get(event.logsource());
+///         images.push((event.get(image).unwrap().display().into_owned(), source.to_string()));
+///     }
+/// });
+/// assert_eq!(images, [("a.exe".to_owned(), "windows/sysmon/process_creation".to_owned())]);
+/// assert_eq!(account.files[0].format, Some("json"));
+/// ```
+pub fn read_all(
+    context: &Context<'_>,
+    name: &str,
+    input: &mut dyn Read,
+    on_batch: &mut dyn FnMut(&Batch),
+) -> Account {
+    let mut account = Account::default();
+    let mut decoder = Decoder::new();
+    let mut batch = Batch::default();
+    let mut sink = |item| {
+        match item {
+            Item::Block(block) => {
+                decode(context, &mut decoder, block, &mut batch);
+                on_batch(&batch);
+                account.defects.append(&mut batch.defects);
+            }
+            Item::Defect(defect) => account.defects.push(defect),
+            Item::Done(file) => account.files.push(file),
+            Item::Progress { .. } => {}
+        }
+        ControlFlow::Continue(())
+    };
+    let _ = walk_reader(name, input, &context.limits, &mut Vec::new, &mut sink);
+    account
+}
+
+/// Recognises, frames and decodes any bytes and looks at every value; returns the number of
+/// events. For fuzzing: it must neither panic nor hang, and what it spends is bounded.
+#[must_use]
+pub fn decode_any(bytes: &[u8]) -> usize {
+    let mut names = Dictionary::builder();
+    for name in ["Image", "CommandLine", "EventID", "Channel", "id.orig_h", "c-uri", "_raw"] {
+        names.intern(name);
+    }
+    let (dictionary, sources) = (names.build(), LogSources::new());
+    let limits = Limits {
+        block_len_bytes: 64 << 10,
+        record_len_bytes_max: 1 << 20,
+        decompressed_len_bytes_max: 16 << 20,
+        members_max: 1_000,
+        ..Limits::default()
+    };
+    let keep = Keep::Everything;
+    let context =
+        Context { dictionary: &dictionary, sources: &sources, keep, reference: Some((2024, 6)), limits };
+    let mut events = 0;
+    read_all(&context, "-", &mut &*bytes, &mut |batch| {
+        for event in batch.events() {
+            events += 1;
+            for field in event.fields() {
+                std::hint::black_box((event.field_name(&dictionary, field.name), field.value.display()));
+            }
+        }
+    });
+    events
+}
