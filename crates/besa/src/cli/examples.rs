@@ -1,0 +1,73 @@
+//! Examples at the end of help texts. Each of them is a command that works.
+
+pub(super) const TOP_SHORT: &str = "Start with `besa demo`. `besa help <command>` teaches each command.";
+
+pub(super) const TOP: &str = "\
+Start here:
+  besa demo                              replay a real attack and find it
+  besa hunt evidence/                    hunt with the built-in rules
+  besa hunt -r sigma/rules evidence/     hunt with your rules
+  besa hunt -i iocs.txt -i bundle.json evidence/
+
+Exit codes of a hunt: 0 nothing found, 1 findings, 2 error, 130 stopped before anything was found.";
+
+pub(super) const HUNT_SHORT: &str = "`besa hunt --help` has examples.";
+
+pub(super) const HUNT: &str = "\
+Examples:
+  besa hunt evidence.zip
+      The built-in rules over everything in an archive.
+
+  besa hunt --rules sigma/rules --level high C/Windows/System32/winevt/Logs
+      SigmaHQ's rules over a folder of event logs, findings of level high and critical.
+
+  besa hunt --rules rules/ --intel feed.json --format html --out report.html case-17/
+      A report to send on.
+
+  ssh gate 'zcat /var/log/conn.log.gz' | besa hunt --intel iocs.txt --format jsonl -
+      Evidence from standard input, one JSON object a finding on standard output.
+
+  besa hunt --from 2022-07-01 --to 2022-07-16 --account account.json evidence/
+      A window of time; the account of the run for a program.
+
+JSON lines, stable fields: rule_id, title, author, level, kind (sigma, stix, indicator,
+correlation), tags, techniques, time (null if the record has none), time_precision, time_zone
+(stated, assumed, assumed-year), source {path, record}, logsource {product, service, category},
+host, matched {field: value, or a list of values}; related and intel_ref where there are any.
+
+Ctrl-C stops reading, gives what was found and says that it is partial; a second Ctrl-C quits.
+Exit codes: 0 nothing found, 1 findings, 2 error, 130 stopped before anything was found.";
+
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  besa explain --rule rules/whoami.yml --record evidence/Security.evtx:4711
+  besa explain --rule 4d5de4d3-537a-43ad-99d1-10b88c564cb2 --record 'case.zip!web/u_ex.log:12'";
+
+pub(super) const RULES_CHECK: &str = "\
+Examples:
+  besa rules check sigma/rules
+  besa rules check --placeholder 'Administrators_Domain=Domain Admins' sigma/rules-placeholder
+  besa rules check --json rules/ | jq '.refused[].reason'";
+
+pub(super) const RULES_TEST: &str = "\
+Example:
+  echo '{\"Image\": \"C:\\\\Windows\\\\System32\\\\whoami.exe\"}' | besa rules test whoami.yml -";
+
+pub(super) const PATTERN_CHECK: &str = "\
+Example:
+  besa pattern check \"[ipv4-addr:value ISSUBSET '198.51.100.0/24']\"";
+
+pub(super) const PATTERN_MATCH: &str = "\
+Example:
+  besa pattern match \"[domain-name:value = 'example.com'] REPEATS 5 TIMES WITHIN 60 SECONDS\" observed.json";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  besa completions bash > ~/.local/share/bash-completion/completions/besa
+  besa completions zsh  > ~/.zfunc/_besa
+  besa completions fish > ~/.config/fish/completions/besa.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  besa man | man -l -
+  besa man --dir /usr/local/share/man/man1";

@@ -1,0 +1,100 @@
+//! The arguments of `besa` and the help that teaches them; what they do is in `commands`.
+
+mod examples;
+mod hunt;
+mod tools;
+
+pub(crate) use hunt::{DemoArgs, ExplainArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
+pub(crate) use tools::{
+    CompletionsArgs, ManArgs, PatternCommand, PatternMatchArgs, RulesCheckArgs, RulesCommand, RulesTestArgs,
+    ScenarioCommand, ScenarioWriteArgs,
+};
+
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+/// Finds traces of attacks in logs and other evidence.
+///
+/// Besa reads evidence (Windows event logs, JSON, Zeek, Suricata, syslog, auditd, web server logs,
+/// CEF, LEEF, CSV; in gz, zstd, zip and tar), holds it against Sigma rules, STIX patterns and
+/// indicators in one pass, and gives every finding on one timeline. What could not be read, which
+/// rules could not be loaded, and which could not apply is always said.
+#[derive(Debug, Parser)]
+#[command(name = "besa", version, max_term_width = 100, propagate_version = true)]
+#[command(after_help = examples::TOP_SHORT, after_long_help = examples::TOP)]
+pub(crate) struct Cli {
+    /// When to use colour; NO_COLOR is honoured.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(crate) color: Color,
+
+    /// Say nothing on standard error but errors: no progress, no account.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Hunt(Box<HuntArgs>),
+    Demo(DemoArgs),
+    Explain(ExplainArgs),
+    /// Look at rules: which load, and what one says of an event.
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// Look at STIX patterns: is one valid, does it match observations.
+    #[command(subcommand)]
+    Pattern(PatternCommand),
+    /// The built-in attack scenario.
+    #[command(subcommand)]
+    Scenario(ScenarioCommand),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Also in a pipe.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// The command with all its help.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Reads the arguments; help, version and bad arguments end the process here (0 or 2).
+pub(crate) fn parse() -> Cli {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let matches = command().color(help_color(&arguments)).get_matches_from(&arguments);
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Help is shown while arguments are still being read, so its colour is looked for by hand.
+fn help_color(arguments: &[std::ffi::OsString]) -> ColorChoice {
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    let stated = words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--color") {
+        Some("") => words.get(at + 1).map(ToString::to_string),
+        Some(rest) => rest.strip_prefix('=').map(str::to_owned),
+        None => None,
+    });
+    match stated.as_deref() {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::command().debug_assert();
+    }
+}

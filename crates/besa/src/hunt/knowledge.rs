@@ -1,0 +1,216 @@
+//! Rules and intelligence from the disk, compiled into a detector.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use besa_detect::{Detector, Scope};
+use besa_sigma::{Loader, Placeholders, RuleSet, limits};
+use serde::Serialize;
+
+use crate::cli::{IntelArgs, RuleArgs};
+use crate::pack;
+
+/// Everything a hunt knows, and what it was refused.
+#[derive(Debug)]
+pub(crate) struct Knowledge {
+    pub(crate) detector: Detector,
+    /// Rules that were not loaded.
+    pub(crate) refused: Vec<Refused>,
+    /// Texts of the rule files by origin, if they were asked for.
+    pub(crate) texts: RuleTexts,
+}
+
+/// Texts of rule files, by the origin that findings name.
+pub(crate) type RuleTexts = BTreeMap<String, String>;
+
+/// A rule that was not loaded.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Refused {
+    /// File and line; without a line where the file could not be read.
+    pub(crate) place: String,
+    pub(crate) title: Option<String>,
+    pub(crate) id: Option<String>,
+    /// A sort of reason, for counting.
+    pub(crate) kind: &'static str,
+    pub(crate) reason: String,
+}
+
+/// Rules that were read but not compiled yet.
+#[derive(Debug)]
+pub(crate) struct LoadedRules {
+    pub(crate) set: RuleSet,
+    /// Files that could not be read.
+    pub(crate) unreadable: Vec<Refused>,
+    /// Files that were read.
+    pub(crate) files: u64,
+    pub(crate) texts: RuleTexts,
+}
+
+impl Knowledge {
+    /// Loads and compiles what the arguments name.
+    pub(crate) fn load(
+        rules: &RuleArgs,
+        intel: &IntelArgs,
+        scope: Scope,
+        keep_texts: bool,
+    ) -> anyhow::Result<Self> {
+        if let Some(path) = intel.intel.first() {
+            bail!("intelligence `{}`: this build cannot match indicators", path.display());
+        }
+        Ok(Self::new(load_rules(rules, keep_texts)?, scope))
+    }
+
+    /// Compiles rules; those that cannot be compiled join the refused.
+    pub(crate) fn new(mut loaded: LoadedRules, scope: Scope) -> Self {
+        let mut refused = loaded.unreadable;
+        let parsed = std::mem::take(&mut loaded.set.refused);
+        refused.extend(parsed.into_iter().map(|refusal| Refused {
+            place: refusal.place.to_string(),
+            title: refusal.title,
+            id: refusal.id,
+            kind: refusal.kind.as_str(),
+            reason: refusal.reason,
+        }));
+        let (detector, errors) = Detector::new(loaded.set, scope);
+        refused.extend(errors.into_iter().map(|error| {
+            let meta =
+                detector.rules().rules.get(error.rule).map(|rule| rule.meta.clone()).unwrap_or_default();
+            Refused {
+                place: meta.place.to_string(),
+                title: Some(meta.title),
+                id: meta.id,
+                kind: "compile",
+                reason: error.reason,
+            }
+        }));
+        Self { detector, refused, texts: loaded.texts }
+    }
+}
+
+/// Reads the rules that the arguments name, or the built-in pack.
+pub(crate) fn load_rules(arguments: &RuleArgs, keep_texts: bool) -> anyhow::Result<LoadedRules> {
+    let mut reader = RuleReader::new(&arguments.placeholder, keep_texts);
+    if arguments.rules.is_empty() {
+        for (name, text) in pack::PACK {
+            reader.add(&format!("{}/{name}", pack::ORIGIN), text.as_bytes());
+        }
+    }
+    for path in &arguments.rules {
+        reader.path(path)?;
+    }
+    let loaded = reader.finish();
+    if loaded.files == 0 {
+        let paths: Vec<String> = arguments.rules.iter().map(|path| format!("`{}`", path.display())).collect();
+        bail!("no rule file (*.yml, *.yaml) in {}; give a file or folder of Sigma rules", paths.join(", "));
+    }
+    Ok(loaded)
+}
+
+struct RuleReader {
+    loader: Loader,
+    unreadable: Vec<Refused>,
+    files: u64,
+    texts: Option<RuleTexts>,
+}
+
+impl RuleReader {
+    fn new(values: &[(String, Vec<String>)], keep_texts: bool) -> Self {
+        let mut placeholders = Placeholders::new();
+        for (name, values) in values {
+            placeholders.entry(name.clone()).or_default().extend(values.iter().cloned());
+        }
+        let texts = keep_texts.then(RuleTexts::new);
+        Self { loader: Loader::new(placeholders), unreadable: Vec::new(), files: 0, texts }
+    }
+
+    fn add(&mut self, origin: &str, bytes: &[u8]) {
+        self.files += 1;
+        self.loader.add(origin, bytes);
+        if let Some(texts) = &mut self.texts {
+            texts.insert(origin.to_owned(), String::from_utf8_lossy(bytes).into_owned());
+        }
+    }
+
+    /// A path that the user named has to be there; below it, what cannot be read is refused.
+    fn path(&mut self, path: &Path) -> anyhow::Result<()> {
+        let metadata = fs::metadata(path).with_context(|| format!("rules `{}`", path.display()))?;
+        if !metadata.is_dir() {
+            self.file(path);
+            return Ok(());
+        }
+        for file in files_below(path, &["yml", "yaml"], &mut |path, error| self.cannot_read(path, error)) {
+            self.file(&file);
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: &Path) {
+        let len = fs::metadata(path).map_or(0, |metadata| metadata.len());
+        if len > limits::INPUT_BYTES_MAX as u64 {
+            let reason = format!("has `{len}` bytes; at most {} are read", limits::INPUT_BYTES_MAX);
+            return self.refuse(path, "limit", reason);
+        }
+        match fs::read(path) {
+            Ok(bytes) => self.add(&path.display().to_string(), &bytes),
+            Err(error) => self.cannot_read(path, &error),
+        }
+    }
+
+    fn cannot_read(&mut self, path: &Path, error: &std::io::Error) {
+        self.refuse(path, "unreadable", format!("cannot be read: {error}"));
+    }
+
+    fn refuse(&mut self, path: &Path, kind: &'static str, reason: String) {
+        self.unreadable.push(Refused {
+            place: path.display().to_string(),
+            title: None,
+            id: None,
+            kind,
+            reason,
+        });
+    }
+
+    fn finish(self) -> LoadedRules {
+        LoadedRules {
+            set: self.loader.finish(),
+            unreadable: self.unreadable,
+            files: self.files,
+            texts: self.texts.unwrap_or_default(),
+        }
+    }
+}
+
+/// Files with one of these extensions below a folder, sorted by path. Links to folders are not
+/// followed, so that it always ends; hidden folders (`.git`) are left out.
+pub(crate) fn files_below(
+    folder: &Path,
+    extensions: &[&str],
+    fault: &mut dyn FnMut(&Path, &std::io::Error),
+) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut stack = vec![folder.to_path_buf()];
+    while let Some(folder) = stack.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                fault(&folder, &error);
+                continue;
+            }
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+            if path.is_dir() {
+                if !path.is_symlink() && !hidden {
+                    stack.push(path);
+                }
+            } else if extensions.is_empty() || extensions.contains(&extension.as_str()) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,271 @@
+//! Evidence through reader, workers and collector.
+//!
+//! ```text
+//! reader ──jobs──▶ worker × N ──done──▶ collector ──▶ findings, hits, defects, counts
+//!    ▲  walk         decode, match        puts back into the reader's order       │
+//!    └───────────────── permits: one for each job under way ◀─────────────────────┘
+//! ```
+//!
+//! Invariants:
+//! - Output does not depend on the number of workers: every job bears a number, and the
+//!   collector takes them by that number.
+//! - Memory is bounded by the permits: a job is read only when one is free, and it is freed when
+//!   the collector is done with the job. Buffers of blocks are recycled.
+//! - A panic while one block is decoded or matched costs that block, is reported as a defect,
+//!   and the rest goes on.
+//! - The reader may hang in a read of standard input for ever; nobody waits for it once the run
+//!   is interrupted.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context as _;
+use besa_detect::{Detector, Outcome, Worker};
+use besa_event::{Batch, Block, Defect, Place};
+use besa_evidence::{Context, Decoder, FileAccount, Format, Item, Limits, decode, walk};
+use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+
+use super::guard;
+use super::interrupt::Interrupt;
+use super::progress::Progress;
+
+/// Jobs under way for each worker: enough to keep it busy while the collector waits for a slow
+/// one.
+const JOBS_PER_WORKER: usize = 8;
+
+/// Where evidence is and how it is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Evidence {
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) limits: Limits,
+    /// Year and month (1 to 12) of the youngest record that states no year.
+    pub(crate) reference: Option<(i64, u32)>,
+}
+
+/// What came of one job, in the order of the evidence.
+pub(crate) enum Done {
+    /// A block was matched.
+    Block {
+        path: Arc<besa_event::Origin>,
+        format: &'static str,
+        outcome: Outcome,
+        events: u64,
+        defects: Vec<Defect>,
+    },
+    Defect(Defect),
+    File(FileAccount),
+}
+
+struct Job {
+    number: u64,
+    work: Work,
+}
+
+enum Work {
+    Block(Block<Format>),
+    Pass(Box<Done>),
+}
+
+/// Runs evidence through the detector; `take` gets what comes of it in the order of the
+/// evidence and ends the run by an error.
+pub(crate) fn run(
+    detector: &Detector,
+    evidence: Evidence,
+    workers: usize,
+    progress: &Progress,
+    interrupt: &Arc<Interrupt>,
+    take: &mut dyn FnMut(Done) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let under_way = workers * JOBS_PER_WORKER + 1;
+    let (jobs_to_workers, jobs) = bounded(under_way);
+    let (done_to_collector, done) = bounded(under_way);
+    let (permits_to_reader, permits) = bounded(under_way);
+    let (buffers_to_reader, buffers) = unbounded();
+    for _ in 0..under_way {
+        permits_to_reader.send(()).context("the channel of permits is new and open")?;
+    }
+    let limits = evidence.limits;
+    let reference = evidence.reference;
+    let reader = {
+        let (progress, interrupt) = (progress.clone(), Arc::clone(interrupt));
+        let outlet = Outlet { jobs: jobs_to_workers, permits, next: 0 };
+        thread::Builder::new()
+            .name("reader".to_owned())
+            .spawn(move || read(&evidence, outlet, &buffers, &progress, &interrupt))
+            .context("no thread for reading")?
+    };
+    let context = Context {
+        dictionary: detector.dictionary(),
+        sources: detector.sources(),
+        keep: detector.keep(),
+        reference,
+        limits,
+    };
+    let result = thread::scope(|scope| {
+        for number in 0..workers {
+            let (jobs, done, buffers) = (jobs.clone(), done_to_collector.clone(), buffers_to_reader.clone());
+            let waiting = interrupt.waiting();
+            thread::Builder::new()
+                .name(format!("worker {number}"))
+                .spawn_scoped(scope, move || {
+                    Hand::new(detector, context, buffers).work(&jobs, waiting, &done);
+                })
+                .context("no thread for a worker")?;
+        }
+        drop((jobs, done_to_collector));
+        let result = collect(&done, &permits_to_reader, take);
+        if result.is_err() {
+            // Whoever waits for evidence has to wake up and end.
+            interrupt.stop();
+        }
+        drop((done, permits_to_reader));
+        result
+    });
+    result?;
+    if interrupt.is_stopped() {
+        return Ok(());
+    }
+    if reader.join().is_err() {
+        anyhow::bail!("internal error while reading evidence; please report it with the message above");
+    }
+    Ok(())
+}
+
+/// The reader's end of the channels.
+struct Outlet {
+    jobs: Sender<Job>,
+    permits: Receiver<()>,
+    next: u64,
+}
+
+impl Outlet {
+    fn send(&mut self, work: Work) -> ControlFlow<()> {
+        let number = self.next;
+        self.next += 1;
+        if self.permits.recv().is_err() || self.jobs.send(Job { number, work }).is_err() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn read(
+    evidence: &Evidence,
+    mut outlet: Outlet,
+    buffers: &Receiver<Vec<u8>>,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) {
+    let mut recycle = || buffers.try_recv().unwrap_or_default();
+    let mut sink = |item: Item| {
+        if interrupt.is_stopped() {
+            return ControlFlow::Break(());
+        }
+        match item {
+            Item::Block(block) => outlet.send(Work::Block(block)),
+            Item::Defect(defect) => outlet.send(Work::Pass(Box::new(Done::Defect(defect)))),
+            Item::Done(file) => outlet.send(Work::Pass(Box::new(Done::File(file)))),
+            Item::Progress { input_bytes } => {
+                progress.read(input_bytes);
+                ControlFlow::Continue(())
+            }
+        }
+    };
+    // Whether it went to the end, the interrupt tells.
+    let _ = walk(&evidence.paths, &evidence.limits, &mut recycle, &mut sink);
+}
+
+/// What one worker thread keeps from block to block.
+struct Hand<'d> {
+    detector: &'d Detector,
+    context: Context<'d>,
+    decoder: Decoder,
+    worker: Worker<'d>,
+    batch: Batch,
+    buffers: Sender<Vec<u8>>,
+}
+
+impl<'d> Hand<'d> {
+    fn new(detector: &'d Detector, context: Context<'d>, buffers: Sender<Vec<u8>>) -> Self {
+        Self {
+            detector,
+            context,
+            decoder: Decoder::new(),
+            worker: detector.worker(),
+            batch: Batch::default(),
+            buffers,
+        }
+    }
+
+    /// Takes jobs until there are none; after an interrupt, those that have been read already.
+    fn work(&mut self, jobs: &Receiver<Job>, interrupted: &Receiver<()>, done: &Sender<(u64, Done)>) {
+        loop {
+            let job = select! {
+                recv(jobs) -> job => job.ok(),
+                recv(interrupted) -> _ => jobs.try_recv().ok(),
+            };
+            let Some(Job { number, work }) = job else { return };
+            let result = match work {
+                Work::Pass(result) => *result,
+                Work::Block(block) => self.block(block),
+            };
+            if done.send((number, result)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn block(&mut self, block: Block<Format>) -> Done {
+        let path = Arc::clone(&block.origin);
+        let format = block.format.name();
+        let (first_record, offset) = (block.first_record, block.offset);
+        let mut outcome = Outcome::default();
+        let matched = guard::catch(|| {
+            let recycled = decode(&self.context, &mut self.decoder, block, &mut self.batch);
+            // The reader may be gone; then nobody needs buffers.
+            let _ = self.buffers.send(recycled);
+            self.worker.run(&self.batch, &mut outcome);
+        });
+        if let Err(panic) = matched {
+            let reason = format!(
+                "internal error, please report it: {panic} (block at offset {offset}, records from {first_record}, is not hunted)"
+            );
+            let defect = Defect { origin: Arc::clone(&path), place: Place::Offset(offset), reason };
+            // What a panic left behind cannot be trusted.
+            *self = Self::new(self.detector, self.context, self.buffers.clone());
+            return Done::Block {
+                path,
+                format,
+                outcome: Outcome::default(),
+                events: 0,
+                defects: vec![defect],
+            };
+        }
+        let events = self.batch.len() as u64;
+        Done::Block { path, format, outcome, events, defects: std::mem::take(&mut self.batch.defects) }
+    }
+}
+
+/// Puts results back into the order of their numbers. After an interrupt numbers may be missing
+/// at the end; what came behind the gap is taken all the same.
+fn collect(
+    done: &Receiver<(u64, Done)>,
+    permits: &Sender<()>,
+    take: &mut dyn FnMut(Done) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    for (number, result) in done {
+        early.insert(number, result);
+        while let Some(result) = early.remove(&next) {
+            next += 1;
+            take(result)?;
+            // The reader may have ended already.
+            let _ = permits.send(());
+        }
+    }
+    early.into_values().try_for_each(take)
+}

@@ -1,0 +1,106 @@
+//! Findings for people and programs, one file per format.
+//!
+//! Each `write` goes once through the sorted findings, or needs only the summary, so that output
+//! takes no more memory than the summary. Whatever comes from evidence or rules is a stranger's
+//! text: each format escapes it for its reader (terminal, spreadsheet, browser).
+
+mod account;
+mod csv;
+mod html;
+mod jsonl;
+mod navigator;
+mod record;
+mod stix;
+mod table;
+mod timesketch;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+use besa_detect::{Detector, Finding, FindingTime};
+use besa_event::{EventTime, Timestamp};
+
+use crate::cli::{Format, Tlp};
+use crate::hunt::Sorted;
+use crate::hunt::account::Account;
+use crate::hunt::knowledge::RuleTexts;
+use crate::hunt::summary::Summary;
+use crate::terminal::Paint;
+
+pub(crate) use account::account_text;
+
+/// Everything that output is made of.
+pub(crate) struct Report<'a> {
+    pub(crate) detector: &'a Detector,
+    pub(crate) findings: &'a Sorted<Finding>,
+    pub(crate) summary: &'a Summary,
+    pub(crate) account: &'a Account,
+    pub(crate) texts: &'a RuleTexts,
+    pub(crate) tlp: Tlp,
+    /// When the hunt took place.
+    pub(crate) now: Timestamp,
+    pub(crate) paint: Paint,
+    pub(crate) width: usize,
+}
+
+/// Writes findings in a format.
+pub(crate) fn write(format: Format, report: &Report<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
+    match format {
+        Format::Table => table::write(report, out),
+        Format::Jsonl => jsonl::write(report, out),
+        Format::Csv => csv::write(report, out),
+        Format::Stix => stix::write(report, out),
+        Format::Navigator => navigator::write(report, out),
+        Format::Timesketch => timesketch::write_jsonl(report, out),
+        Format::TimesketchCsv => timesketch::write_csv(report, out),
+        Format::Html => html::write(report, out),
+    }
+}
+
+/// Writes a file beside its place and puts it there when it is complete, so that nobody reads
+/// half of it.
+pub(crate) fn write_file(
+    path: &Path,
+    write: &mut dyn FnMut(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let named = || format!("cannot write `{}`", path.display());
+    if path.exists() && !path.is_file() {
+        // A device or a pipe has no place beside it.
+        let mut out = BufWriter::new(File::create(path).with_context(named)?);
+        write(&mut out)?;
+        return out.flush().with_context(named);
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    let file = builder.prefix(".besa-").tempfile_in(folder).with_context(named)?;
+    let mut out = BufWriter::with_capacity(1 << 16, file);
+    write(&mut out).with_context(named)?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error).with_context(named)?;
+    readable_as_usual(file.as_file(), path).with_context(named)?;
+    file.persist(path).map_err(|error| error.error).with_context(named)?;
+    Ok(())
+}
+
+/// A temporary file is for its owner alone; one that takes the place of another keeps that one's
+/// permissions.
+fn readable_as_usual(file: &File, replaced: &Path) -> io::Result<()> {
+    match std::fs::metadata(replaced) {
+        Ok(metadata) => file.set_permissions(metadata.permissions()),
+        Err(_) => Ok(()),
+    }
+}
+
+/// RFC 3339 with the digits that the record states.
+fn time_text(time: FindingTime) -> String {
+    EventTime::from(time).to_string()
+}
+
+/// To the second, for people.
+fn short_time(time: FindingTime) -> String {
+    Timestamp(time.at).rfc3339(0).replace('T', " ").trim_end_matches('Z').to_owned()
+}

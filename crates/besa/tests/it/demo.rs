@@ -1,0 +1,32 @@
+//! The README's first command.
+
+use serde_json::Value;
+
+use crate::{code, run, stderr, stdout};
+
+#[test]
+fn the_demonstration_finds_the_attack_and_nothing_else() {
+    let output = run(&["-q", "demo", "--scale", "0.02", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let demo: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let key = &demo["key"];
+    assert!(key["expected"].as_u64().unwrap() >= 300);
+    assert_eq!(key["found"], key["expected"]);
+    assert_eq!(key["correlations_found"], key["correlations_expected"]);
+    assert_eq!((&key["lookalikes_reported"], &key["false_alarms"]), (&0.into(), &0.into()));
+    assert_eq!(demo["dwell"]["months"], 14);
+    assert_eq!(demo["members"][2]["findings"], 0);
+    assert_eq!(demo["account"]["defects"]["count"], 0);
+}
+
+#[test]
+fn it_fits_on_two_screens() {
+    let output = run(&["demo", "--scale", "0", "--color", "never"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let page = stdout(&output);
+    assert!(page.lines().count() <= 100, "{} lines", page.lines().count());
+    for said in ["TIMELINE", "DWELL TIME: 14 months", "WHERE TO LOOK NEXT", "ally-c    nothing found"] {
+        assert!(page.contains(said), "{said} is missing in {page}");
+    }
+    assert!(page.lines().all(|line| line.chars().count() <= 112), "a line is too long");
+}
