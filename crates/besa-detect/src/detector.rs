@@ -3,8 +3,9 @@
 use besa_event::{Batch, Dictionary, Event, Keep, LogSourceId, LogSources, Timestamp};
 use besa_sigma::{Level, RuleSet};
 
-use crate::correlate::{CorrelationInputs, Correlator};
-use crate::finding::{Finding, Hit, Locator, RuleInfo, RuleRef};
+use crate::correlate::CorrelationInputs;
+use crate::finding::{Finding, Hit, HitPart, Locator, RuleInfo, RuleRef};
+use crate::intel::{Intel, IntelMatch, IntelMatcher, IntelRef, IntelScratch, Refusal};
 use crate::sigma::{CompileError, SigmaMatcher, SigmaScratch};
 
 /// What narrows a hunt.
@@ -24,6 +25,7 @@ pub struct Scope {
 pub struct Detector {
     rules: RuleSet,
     sigma: SigmaMatcher,
+    intel: IntelMatcher,
     inputs: CorrelationInputs,
     dictionary: Dictionary,
     sources: LogSources,
@@ -45,6 +47,9 @@ pub struct Outcome {
     pub events_outside: u64,
     /// Hits that no correlation could place: the event lacks a time or a `group-by` field.
     pub hits_unplaced: u64,
+    /// STIX patterns that could not be evaluated on some event (a regular expression that gave
+    /// up), with the number of events: they may have matched.
+    pub unevaluated: Vec<(u32, u64)>,
 }
 
 impl Outcome {
@@ -55,21 +60,33 @@ impl Outcome {
         self.events.fill(0);
         self.events_outside = 0;
         self.hits_unplaced = 0;
+        self.unevaluated.clear();
     }
 }
 
+/// What could not be compiled; all else works.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotCompiled {
+    /// Sigma rules.
+    pub rules: Vec<CompileError>,
+    /// Indicators and patterns.
+    pub intel: Vec<Refusal>,
+}
+
 impl Detector {
-    /// Compiles rules. Those that cannot be compiled are named; all others work.
+    /// Compiles rules and intelligence.
     #[must_use]
-    pub fn new(rules: RuleSet, scope: Scope) -> (Self, Vec<CompileError>) {
+    pub fn new(rules: RuleSet, intel: Intel, scope: Scope) -> (Self, NotCompiled) {
         let mut names = Dictionary::builder();
-        let (sigma, errors) = SigmaMatcher::compile(&rules.rules, &mut names);
+        let (sigma, rules_refused) = SigmaMatcher::compile(&rules.rules, &mut names);
+        let (intel, intel_refused) = IntelMatcher::compile(intel, &mut names);
         let inputs = CorrelationInputs::compile(&rules, &mut names);
         let wanted =
             |level: Option<Level>| scope.level_min.is_none_or(|min| level.unwrap_or(Level::Medium) >= min);
         let reported = rules.rules.iter().map(|rule| rule.generates && wanted(rule.meta.level)).collect();
         let detector = Self {
             sigma,
+            intel,
             inputs,
             dictionary: names.build(),
             sources: LogSources::new(),
@@ -77,7 +94,7 @@ impl Detector {
             reported,
             rules,
         };
-        (detector, errors)
+        (detector, NotCompiled { rules: rules_refused, intel: intel_refused })
     }
 
     /// The field names that rules ask for.
@@ -92,10 +109,21 @@ impl Detector {
         &self.sources
     }
 
-    /// Which fields readers have to keep.
+    /// Which fields readers have to keep: keywords and indicators look at every value.
     #[must_use]
     pub fn keep(&self) -> Keep {
-        Keep::Everything
+        let all = self.sigma.has_keywords() || !self.intel.is_empty();
+        if all { Keep::Everything } else { Keep::Named }
+    }
+
+    /// The indicators and patterns it was made of.
+    #[must_use]
+    pub fn intel(&self) -> &IntelMatcher {
+        &self.intel
+    }
+
+    pub(crate) fn level_min(&self) -> Option<Level> {
+        self.scope.level_min
     }
 
     /// The rules it was made of.
@@ -104,31 +132,20 @@ impl Detector {
         &self.rules
     }
 
-    /// What a finding's rule says of itself.
+    /// What a finding's rule says of itself; nothing for a number that is not this detector's.
     #[must_use]
     pub fn info(&self, rule: RuleRef) -> RuleInfo {
-        let unknown = || RuleInfo {
-            kind: crate::finding::Kind::Sigma,
-            id: String::new(),
-            title: String::new(),
-            author: String::new(),
-            level: Level::Medium,
-            tags: Vec::new(),
-            description: String::new(),
-            falsepositives: Vec::new(),
-            references: Vec::new(),
-            license: String::new(),
-            place: String::new(),
-            intel_ref: None,
-        };
         match rule {
             RuleRef::Sigma(number) => self.rules.rules.get(number as usize).map(RuleInfo::of_rule),
             RuleRef::Correlation(number) => {
                 self.rules.correlations.get(number as usize).map(RuleInfo::of_correlation)
             }
-            RuleRef::Indicator(_) | RuleRef::Pattern(_) => None,
+            RuleRef::Indicator(number) => {
+                Some(RuleInfo::of_intel(self.intel.info(IntelRef::Indicator(number))))
+            }
+            RuleRef::Pattern(number) => Some(RuleInfo::of_intel(self.intel.info(IntelRef::Pattern(number)))),
         }
-        .unwrap_or_else(unknown)
+        .unwrap_or_default()
     }
 
     /// Numbers of the Sigma rules that are about a class of events.
@@ -140,7 +157,12 @@ impl Detector {
     /// A worker; one per thread.
     #[must_use]
     pub fn worker(&self) -> Worker<'_> {
-        Worker { detector: self, scratch: SigmaScratch::default() }
+        Worker {
+            detector: self,
+            sigma: SigmaScratch::default(),
+            intel: IntelScratch::default(),
+            met: Vec::new(),
+        }
     }
 
     fn in_scope(&self, event: Event<'_>) -> bool {
@@ -157,7 +179,9 @@ impl Detector {
 #[derive(Debug)]
 pub struct Worker<'d> {
     detector: &'d Detector,
-    scratch: SigmaScratch,
+    sigma: SigmaScratch,
+    intel: IntelScratch,
+    met: Vec<IntelMatch>,
 }
 
 impl Worker<'_> {
@@ -173,13 +197,19 @@ impl Worker<'_> {
                 out.events.resize(class + 1, 0);
             }
             out.events[class] += 1;
-            self.sigma(event, out);
+            self.match_sigma(event, out);
+            if !self.detector.intel.is_empty() {
+                self.match_intel(event, out);
+            }
+        }
+        if !self.detector.intel.is_empty() {
+            out.unevaluated.extend(self.intel.take_unevaluated());
         }
     }
 
-    fn sigma(&mut self, event: Event<'_>, out: &mut Outcome) {
+    fn match_sigma(&mut self, event: Event<'_>, out: &mut Outcome) {
         let Detector { sigma, dictionary, sources, inputs, reported, .. } = self.detector;
-        for rule in sigma.matches(event, dictionary, sources, &mut self.scratch) {
+        for rule in sigma.matches(event, dictionary, sources, &mut self.sigma) {
             if inputs.is_fed_by(*rule) {
                 out.hits_unplaced += inputs.hits(*rule, event, &mut out.hits);
             }
@@ -189,58 +219,53 @@ impl Worker<'_> {
             }
         }
     }
+
+    fn match_intel(&mut self, event: Event<'_>, out: &mut Outcome) {
+        let Detector { intel, dictionary, sources, scope, .. } = self.detector;
+        intel.matches(event, dictionary, sources, &mut self.intel, &mut self.met);
+        for met in self.met.drain(..) {
+            let rule = match met.what {
+                IntelRef::Indicator(number) => RuleRef::Indicator(number),
+                IntelRef::Pattern(number) => RuleRef::Pattern(number),
+                IntelRef::PatternPart { pattern, part } => {
+                    match event.time() {
+                        Some(time) => {
+                            out.hits.push(hit(time.into(), HitPart::Pattern { pattern, part }, event));
+                        }
+                        None => out.hits_unplaced += 1,
+                    }
+                    continue;
+                }
+            };
+            if scope.level_min.is_none_or(|min| intel.info(met.what).level >= min) {
+                out.findings.push(finding(rule, event, met.matched));
+            }
+        }
+    }
+}
+
+fn hit(time: crate::FindingTime, part: HitPart, event: Event<'_>) -> Hit {
+    Hit {
+        time,
+        part,
+        source: locator(event),
+        logsource: event.logsource().0,
+        host: event.host().into_owned(),
+    }
+}
+
+fn locator(event: Event<'_>) -> Locator {
+    Locator { path: event.batch().origin.path.clone(), record: event.head().record }
 }
 
 fn finding(rule: RuleRef, event: Event<'_>, matched: Vec<(String, String)>) -> Finding {
     Finding {
         rule,
         time: event.time().map(Into::into),
-        source: Locator { path: event.batch().origin.path.clone(), record: event.head().record },
+        source: locator(event),
         logsource: event.logsource().0,
         host: event.host().into_owned(),
         matched,
         related: Vec::new(),
-    }
-}
-
-/// Evaluates hits over time, once all of them are known in order.
-#[derive(Debug)]
-pub struct Deferred<'d> {
-    detector: &'d Detector,
-    correlator: Correlator<'d>,
-}
-
-impl<'d> Deferred<'d> {
-    /// No hits yet.
-    #[must_use]
-    pub fn new(detector: &'d Detector) -> Self {
-        Self { detector, correlator: Correlator::new(&detector.rules) }
-    }
-
-    /// Takes the next hit in the order of [`Hit::sort_key`].
-    pub fn push(&mut self, hit: &Hit, out: &mut Vec<Finding>) {
-        let from = out.len();
-        self.correlator.push(hit, out);
-        self.keep_wanted(out, from);
-    }
-
-    /// All hits have been pushed.
-    pub fn finish(&mut self, out: &mut Vec<Finding>) {
-        let from = out.len();
-        self.correlator.finish(out);
-        self.keep_wanted(out, from);
-    }
-
-    /// Groups and hits that were dropped to keep memory bounded; if not 0, findings may be
-    /// missing.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.correlator.dropped
-    }
-
-    fn keep_wanted(&self, out: &mut Vec<Finding>, from: usize) {
-        let Some(min) = self.detector.scope.level_min else { return };
-        let added = out.split_off(from);
-        out.extend(added.into_iter().filter(|finding| self.detector.info(finding.rule).level >= min));
     }
 }

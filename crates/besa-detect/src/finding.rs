@@ -4,6 +4,8 @@ use besa_event::{EventTime, LogSourceId, Precision, Timestamp, Zone};
 use besa_sigma::{Correlation, Level, Meta, Rule};
 use serde::{Deserialize, Serialize};
 
+use crate::intel::IntelInfo;
+
 /// What kind of knowledge a finding rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -74,7 +76,32 @@ pub struct RuleInfo {
     pub intel_ref: Option<String>,
 }
 
+impl Default for RuleInfo {
+    fn default() -> Self {
+        Self::of_meta(Kind::Sigma, &Meta::default())
+    }
+}
+
 impl RuleInfo {
+    /// Of an indicator or STIX pattern.
+    #[must_use]
+    pub fn of_intel(intel: IntelInfo) -> Self {
+        Self {
+            kind: if intel.value.is_some() { Kind::Indicator } else { Kind::Stix },
+            id: intel.id,
+            title: intel.title,
+            author: intel.author,
+            level: intel.level,
+            tags: intel.tags,
+            description: intel.description,
+            falsepositives: Vec::new(),
+            references: Vec::new(),
+            license: String::new(),
+            place: intel.origin,
+            intel_ref: intel.intel_ref,
+        }
+    }
+
     /// Of a Sigma rule.
     #[must_use]
     pub fn of_rule(rule: &Rule) -> Self {

@@ -10,11 +10,14 @@
 //! evidence. Sorting (and spilling) of hits is the caller's.
 
 mod correlate;
+mod deferred;
 mod detector;
 mod finding;
+pub mod intel;
 pub mod sigma;
 mod text;
 
-pub use detector::{Deferred, Detector, Outcome, Scope, Worker};
+pub use deferred::Deferred;
+pub use detector::{Detector, NotCompiled, Outcome, Scope, Worker};
 pub use finding::{Finding, FindingTime, Hit, HitPart, Kind, Locator, RELATED_MAX, RuleInfo, RuleRef};
 pub use sigma::CompileError;

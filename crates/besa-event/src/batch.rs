@@ -213,7 +213,7 @@ impl Batch {
     }
 
     fn alias(&mut self, from: FieldId, to: FieldId) {
-        if self.open_fields().iter().any(|field| field.name == to) {
+        if self.open_fields().iter().any(|field| field.name == to && field.kind != ValueKind::Node) {
             return;
         }
         let mut at = self.open_from as usize;

@@ -28,7 +28,7 @@
 //! let mut batch = Batch::default();
 //! let value = batch.append(br"C:\Windows\System32\cmd.exe");
 //! batch.push_field(dictionary.lookup(b"image").unwrap(), ValueKind::Text, value);
-//! let class = sources.windows("Microsoft-Windows-Sysmon/Operational", "", "1", "");
+//! let class = sources.windows("Microsoft-Windows-Sysmon/Operational", "", "1");
 //! batch.end_event(&dictionary, &sources, Head { record: 1, logsource: class, ..Head::default() });
 //!
 //! let event = batch.event(0);
@@ -41,6 +41,7 @@ mod block;
 mod dictionary;
 mod json_text;
 mod logsource;
+pub mod observable;
 mod time;
 
 pub use batch::{Batch, Event, Field, FieldView, Head, Keep, Span, Value, ValueKind};

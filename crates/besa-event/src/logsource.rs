@@ -76,7 +76,7 @@ struct Classes {
     all: Vec<Arc<LogSource>>,
     aliases: Vec<Arc<[usize]>>,
     ids: HashMap<Arc<LogSource>, LogSourceId>,
-    /// Channel, provider (if no channel), event id and event type, joined by NUL.
+    /// Channel, provider (if no channel) and event id, joined by NUL.
     windows: HashMap<Box<[u8]>, LogSourceId>,
 }
 
@@ -148,16 +148,16 @@ impl LogSources {
         classes.aliases.get(usize::from(id.0)).cloned().unwrap_or_default()
     }
 
-    /// The class of a Windows event by its own channel, event id and (registry events)
-    /// `EventType`; the provider counts only where there is no channel.
+    /// The class of a Windows event by its own channel and event id; the provider counts only
+    /// where there is no channel.
     #[must_use]
-    pub fn windows(&self, channel: &str, provider: &str, event_id: &str, event_type: &str) -> LogSourceId {
+    pub fn windows(&self, channel: &str, provider: &str, event_id: &str) -> LogSourceId {
         let provider = if channel.is_empty() { provider } else { "" };
-        let key = [channel, provider, event_id, event_type].join("\0").into_bytes().into_boxed_slice();
+        let key = [channel, provider, event_id].join("\0").into_bytes().into_boxed_slice();
         if let Some(id) = self.classes.read().unwrap_or_else(PoisonError::into_inner).windows.get(&key) {
             return *id;
         }
-        let id = self.intern(windows_class(channel, provider, event_id, event_type));
+        let id = self.intern(windows_class(channel, provider, event_id));
         let mut classes = self.classes.write().unwrap_or_else(PoisonError::into_inner);
         if classes.windows.len() < WINDOWS_KEYS_MAX {
             classes.windows.insert(key, id);
@@ -166,7 +166,7 @@ impl LogSources {
     }
 }
 
-fn windows_class(channel: &str, provider: &str, event_id: &str, event_type: &str) -> LogSource {
+fn windows_class(channel: &str, provider: &str, event_id: &str) -> LogSource {
     let (table, name) = if channel.is_empty() { (PROVIDERS, provider) } else { (CHANNELS, channel) };
     let services: Vec<&str> = table
         .iter()
@@ -176,7 +176,6 @@ fn windows_class(channel: &str, provider: &str, event_id: &str, event_type: &str
     let categories: Vec<&str> = CATEGORIES
         .iter()
         .filter(|row| services.contains(&row.service) && row.event_ids.contains(&event_id))
-        .filter(|row| row.event_type.is_empty() || row.event_type.eq_ignore_ascii_case(event_type))
         .map(|row| row.category)
         .collect();
     let product = if services.contains(&"sysmon-linux") { "linux" } else { "windows" };
@@ -260,7 +259,6 @@ pub(crate) const ALIASES: &[&[(&str, &str)]] = &[
 struct CategoryRow {
     service: &'static str,
     event_ids: &'static [&'static str],
-    event_type: &'static str,
     category: &'static str,
 }
 
@@ -269,11 +267,7 @@ const fn row(
     event_ids: &'static [&'static str],
     category: &'static str,
 ) -> CategoryRow {
-    CategoryRow { service, event_ids, event_type: "", category }
-}
-
-const fn registry(event_type: &'static str, category: &'static str) -> CategoryRow {
-    CategoryRow { service: "sysmon", event_ids: &["12"], event_type, category }
+    CategoryRow { service, event_ids, category }
 }
 
 /// Category of an event by service and event id.
@@ -291,16 +285,17 @@ const CATEGORIES: &[CategoryRow] = &[
     row("sysmon", &["10"], "process_access"),
     row("sysmon", &["11"], "file_event"),
     row("sysmon", &["12", "13", "14"], "registry_event"),
-    registry("CreateKey", "registry_add"),
-    registry("DeleteKey", "registry_delete"),
-    registry("DeleteValue", "registry_delete"),
+    // The taxonomy appendix gives both to event id 12, whatever its `EventType`; rules that care
+    // ask for it.
+    row("sysmon", &["12"], "registry_add"),
+    row("sysmon", &["12"], "registry_delete"),
     row("sysmon", &["13"], "registry_set"),
     row("sysmon", &["14"], "registry_rename"),
     row("sysmon", &["15"], "create_stream_hash"),
     row("sysmon", &["17", "18"], "pipe_created"),
     row("sysmon", &["19", "20", "21"], "wmi_event"),
     row("sysmon", &["22"], "dns_query"),
-    row("sysmon", &["23", "26"], "file_delete"),
+    row("sysmon", &["23"], "file_delete"),
     row("sysmon", &["24"], "clipboard_change"),
     row("sysmon", &["24"], "clipboard_capture"),
     row("sysmon", &["25"], "process_tampering"),
@@ -427,9 +422,9 @@ const PROVIDERS: &[(&str, &str)] = &[
 mod tests {
     use super::*;
 
-    fn check(event: [&str; 4], rule: [&str; 3], expected: bool) {
+    fn check(event: [&str; 3], rule: [&str; 3], expected: bool) {
         let sources = LogSources::new();
-        let class = sources.get(sources.windows(event[0], event[1], event[2], event[3]));
+        let class = sources.get(sources.windows(event[0], event[1], event[2]));
         let [product, category, service] = rule.map(|part| (!part.is_empty()).then_some(part));
         assert_eq!(class.admits(product, category, service), expected, "{event:?} {rule:?} {class}");
     }
@@ -438,20 +433,19 @@ mod tests {
 
     #[test]
     fn rules_apply_by_the_events_own_channel() {
-        check([SYSMON, "", "1", ""], ["windows", "process_creation", ""], true);
-        check(["Security", "", "4688", ""], ["windows", "process_creation", ""], true);
-        check(["security", "", "4688", ""], ["windows", "", "security"], true);
-        check(["Security", "", "1", ""], ["windows", "process_creation", ""], false);
-        check([SYSMON, "", "1", ""], ["linux", "process_creation", ""], false);
-        check([SYSMON, "", "1", ""], ["windows", "", "sysmon"], true);
-        check([SYSMON, "", "1", ""], ["", "", ""], true);
-        check([SYSMON, "", "12", "CreateKey"], ["windows", "registry_add", ""], true);
-        check([SYSMON, "", "12", "CreateKey"], ["windows", "registry_delete", ""], false);
-        check([SYSMON, "", "12", "DeleteValue"], ["windows", "registry_delete", ""], true);
-        check(["", "Microsoft-Windows-Sysmon", "22", ""], ["windows", "dns_query", ""], true);
-        check(["Nobody's channel", "", "1", ""], ["windows", "", ""], true);
-        check(["Nobody's channel", "", "1", ""], ["windows", "process_creation", ""], false);
-        check(["Linux-Sysmon/Operational", "", "1", ""], ["linux", "process_creation", ""], true);
+        check([SYSMON, "", "1"], ["windows", "process_creation", ""], true);
+        check(["Security", "", "4688"], ["windows", "process_creation", ""], true);
+        check(["security", "", "4688"], ["windows", "", "security"], true);
+        check(["Security", "", "1"], ["windows", "process_creation", ""], false);
+        check([SYSMON, "", "1"], ["linux", "process_creation", ""], false);
+        check([SYSMON, "", "1"], ["windows", "", "sysmon"], true);
+        check([SYSMON, "", "1"], ["", "", ""], true);
+        check([SYSMON, "", "12"], ["windows", "registry_add", ""], true);
+        check([SYSMON, "", "13"], ["windows", "registry_add", ""], false);
+        check(["", "Microsoft-Windows-Sysmon", "22"], ["windows", "dns_query", ""], true);
+        check(["Nobody's channel", "", "1"], ["windows", "", ""], true);
+        check(["Nobody's channel", "", "1"], ["windows", "process_creation", ""], false);
+        check(["Linux-Sysmon/Operational", "", "1"], ["linux", "process_creation", ""], true);
     }
 
     #[test]

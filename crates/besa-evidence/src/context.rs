@@ -15,6 +15,9 @@ pub struct Context<'a> {
     /// holds: a record of a later month belongs to the year before. A log of the last twelve
     /// months is then read right. `None` leaves such records without time.
     pub reference: Option<(i64, u32)>,
+    /// Whether records in the unallocated space of EVTX chunks are read: what was overwritten or
+    /// cleared. They may double what was read elsewhere; if not wanted, they are counted.
+    pub carve: bool,
     /// Caps on one record.
     pub limits: Limits,
 }

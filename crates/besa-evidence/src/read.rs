@@ -33,6 +33,7 @@ pub struct Account {
 ///     sources: &sources,
 ///     keep: Keep::Named,
 ///     reference: None,
+///     carve: false,
 ///     limits: Limits::default(),
 /// };
 /// let line = br#"{"Event":{"System":{"EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational"},
@@ -90,8 +91,14 @@ pub fn decode_any(bytes: &[u8]) -> usize {
         ..Limits::default()
     };
     let keep = Keep::Everything;
-    let context =
-        Context { dictionary: &dictionary, sources: &sources, keep, reference: Some((2024, 6)), limits };
+    let context = Context {
+        dictionary: &dictionary,
+        sources: &sources,
+        keep,
+        reference: Some((2024, 6)),
+        carve: true,
+        limits,
+    };
     let mut events = 0;
     read_all(&context, "-", &mut &*bytes, &mut |batch| {
         for event in batch.events() {

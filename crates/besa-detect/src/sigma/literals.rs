@@ -86,7 +86,7 @@ fn exact(hir: &Hir) -> Option<Vec<u8>> {
         HirKind::Class(Class::Unicode(class)) => {
             let mut folded: Option<Vec<u8>> = None;
             // A letter in every case is two to four characters; wider classes are not one text.
-            if class.ranges().iter().map(|range| range.len()).sum::<usize>() > 4 {
+            if class.ranges().iter().map(regex_syntax::hir::ClassUnicodeRange::len).sum::<usize>() > 4 {
                 return None;
             }
             for range in class.ranges() {

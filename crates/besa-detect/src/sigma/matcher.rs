@@ -93,6 +93,12 @@ impl SigmaMatcher {
         self.program.rules.len()
     }
 
+    /// Whether any rule looks at every value of an event, whatever its name.
+    #[must_use]
+    pub fn has_keywords(&self) -> bool {
+        self.program.leaves.iter().any(|leaf| leaf.field.is_none())
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

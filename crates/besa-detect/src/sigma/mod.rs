@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A rule is evaluated only when one leaf of its trigger holds; on ordinary logs that is less
-//! than one rule per event. [`reference`] is the slow twin: it walks the syntax tree for every
+//! than one rule per event. [`mod@reference`] is the slow twin: it walks the syntax tree for every
 //! rule and event on owned values, and the two are held equal by tests.
 //!
 //! Decided where the specification is silent (SIGMA-SPEC 2.1): field names compare without
@@ -23,7 +23,9 @@ mod plan;
 mod program;
 pub mod reference;
 
-pub(crate) use leaf::parse_number;
+pub(crate) use leaf::{RegexSource, parse_number};
+pub(crate) use literals::required;
 pub(crate) use matcher::is_comparable;
 pub use matcher::{SigmaMatcher, SigmaScratch};
+pub(crate) use memo::{Key, Memo};
 pub use program::CompileError;

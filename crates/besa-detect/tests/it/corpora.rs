@@ -65,6 +65,7 @@ impl Comparison<'_> {
             sources: &self.sources,
             keep: Keep::Everything,
             reference: Some((2022, 12)),
+            carve: true,
             limits: Limits::default(),
         };
         let paths: Vec<_> = folders.iter().map(|folder| folder.to_path_buf()).collect();

@@ -152,8 +152,12 @@ fn fast_equals_slow_on_sigma_regression() {
     for path in yaml_files(&rules.join("windows")) {
         loader.add(&path.display().to_string(), &std::fs::read(&path).unwrap());
     }
-    let (detector, errors) = besa_detect::Detector::new(loader.finish(), besa_detect::Scope::default());
-    assert!(errors.is_empty(), "{errors:?}");
+    let (detector, errors) = besa_detect::Detector::new(
+        loader.finish(),
+        besa_detect::intel::Intel::default(),
+        besa_detect::Scope::default(),
+    );
+    assert_eq!(errors, besa_detect::NotCompiled::default());
     let (dictionary, sources) = (detector.dictionary(), detector.sources());
     let mut batch = Batch::default();
     batch.reset(Origin::new("regression"), 0, Vec::new());
@@ -166,7 +170,7 @@ fn fast_equals_slow_on_sigma_regression() {
                 Value::Null => String::new(),
                 other => other.to_string(),
             };
-            let class = sources.windows(&text("Channel"), "", &text("EventID"), &text("EventType"));
+            let class = sources.windows(&text("Channel"), "", &text("EventID"));
             record += 1;
             push(&mut batch, dictionary, sources, &TestEvent { fields, class, record });
         }

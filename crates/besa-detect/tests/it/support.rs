@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use besa_detect::intel::Intel;
 use besa_detect::{Deferred, Detector, Finding, Outcome, Scope};
 use besa_event::{Batch, Dictionary, EventTime, Head, LogSource, LogSourceId, LogSources, Origin, ValueKind};
 use serde_json::Value;
@@ -81,8 +82,8 @@ pub(crate) struct Hunted {
 pub(crate) fn hunt(rules: &str, class: LogSource, events: &[Value]) -> Hunted {
     let set = besa_sigma::parse("test.yml", rules.as_bytes(), &besa_sigma::Placeholders::default());
     assert!(set.refused.is_empty(), "{:?}", set.refused);
-    let (detector, errors) = Detector::new(set, Scope::default());
-    assert!(errors.is_empty(), "{errors:?}");
+    let (detector, errors) = Detector::new(set, Intel::default(), Scope::default());
+    assert_eq!(errors, besa_detect::NotCompiled::default());
     let class = detector.sources().intern(class);
     let mut batch = Batch::default();
     batch.reset(Origin::new("events.json"), 0, Vec::new());

@@ -338,7 +338,6 @@ struct Windows {
     event_id: usize,
     channel: Option<usize>,
     provider: Option<usize>,
-    event_type: Option<usize>,
     message: Option<usize>,
     /// By the four parts, joined by NUL.
     classes: HashMap<Vec<u8>, LogSourceId>,
@@ -364,7 +363,6 @@ impl Windows {
             event_id,
             channel,
             provider,
-            event_type: header.first(&["EventType"]),
             message: header.first(&["Message"]),
             classes: HashMap::new(),
         })
@@ -387,8 +385,7 @@ impl Windows {
         let text = |index: Option<usize>| {
             index.and_then(|index| cells.get(index)).map_or(&b""[..], |cell| cell.text)
         };
-        let parts =
-            [text(self.channel), text(self.provider), text(Some(self.event_id)), text(self.event_type)];
+        let parts = [text(self.channel), text(self.provider), text(Some(self.event_id))];
         let context = sink.context;
         let classes = &mut self.classes;
         sink.with_scratch(|key| {
@@ -399,8 +396,8 @@ impl Windows {
             if let Some(class) = classes.get(key.as_slice()) {
                 return *class;
             }
-            let [channel, provider, event_id, event_type] = parts.map(String::from_utf8_lossy);
-            let class = context.sources.windows(&channel, &provider, &event_id, &event_type);
+            let [channel, provider, event_id] = parts.map(String::from_utf8_lossy);
+            let class = context.sources.windows(&channel, &provider, &event_id);
             if classes.len() < CLASSES_MAX {
                 classes.insert(key.clone(), class);
             }

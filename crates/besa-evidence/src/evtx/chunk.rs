@@ -71,7 +71,11 @@ pub(super) fn decode(
     match reader.check_header() {
         Some(records_end) => {
             let read_to = reader.walk(records_end);
-            reader.carve(read_to, "unallocated space of the chunk");
+            if context.carve {
+                reader.carve(read_to, "unallocated space of the chunk");
+            } else {
+                reader.count_unallocated(read_to);
+            }
         }
         None => reader.carve(0, "the chunk"),
     }
@@ -225,6 +229,23 @@ impl Reader<'_, '_> {
                 if unreadable > 0 { format!("; {unreadable} more could not be read") } else { String::new() };
             let records = if carved == 1 { "record" } else { "records" };
             self.defect(from, format!("{carved} {records} carved from {place}{rest}"));
+        }
+    }
+
+    /// Says how many records stand in the chunk's free space that have not been read before.
+    fn count_unallocated(&mut self, from: usize) {
+        self.decoder.seen.sort_unstable();
+        let (mut at, mut count) = (from, 0_usize);
+        while let Some(found) = self.next_whole_record(at) {
+            at = found.at + found.len;
+            if self.decoder.seen.binary_search(&found.id).is_err() {
+                count += 1;
+            }
+        }
+        if count > 0 {
+            let records = if count == 1 { "1 record stands" } else { &format!("{count} records stand") };
+            let reason = format!("{records} in unallocated space of the chunk, read with `--carve` only");
+            self.defect(from, reason);
         }
     }
 

@@ -69,7 +69,6 @@ struct Facts {
     channel: Vec<u8>,
     provider: Vec<u8>,
     event_id: Vec<u8>,
-    event_type: Vec<u8>,
     key: Vec<u8>,
     host: Span,
     time: Option<EventTime>,
@@ -77,7 +76,7 @@ struct Facts {
 
 impl Facts {
     fn clear(&mut self) {
-        for text in [&mut self.channel, &mut self.provider, &mut self.event_id, &mut self.event_type] {
+        for text in [&mut self.channel, &mut self.provider, &mut self.event_id] {
             text.clear();
         }
         self.host = Span::default();
@@ -89,7 +88,6 @@ impl Facts {
             Role::Channel => &mut self.channel,
             Role::Provider => &mut self.provider,
             Role::EventId => &mut self.event_id,
-            Role::EventType => &mut self.event_type,
             Role::Time => {
                 self.time = EventTime::parse_iso(text);
                 return;
@@ -161,18 +159,15 @@ pub(super) fn decode(
     Ok(())
 }
 
-/// The event's class. The provider counts only where there is no channel, the event type only
-/// in Sysmon's registry events: the memo's key leaves them out elsewhere.
+/// The event's class. The provider counts only where there is no channel: the memo's key leaves it
+/// out elsewhere.
 fn logsource(context: &Context<'_>, decoder: &mut Decoder) -> LogSourceId {
     let facts = &mut decoder.facts;
     if !facts.channel.is_empty() {
         facts.provider.clear();
     }
-    if facts.event_id != b"12" {
-        facts.event_type.clear();
-    }
     facts.key.clear();
-    for text in [&facts.channel, &facts.provider, &facts.event_id, &facts.event_type] {
+    for text in [&facts.channel, &facts.provider, &facts.event_id] {
         facts.key.extend_from_slice(text);
         facts.key.push(0);
     }
@@ -180,12 +175,7 @@ fn logsource(context: &Context<'_>, decoder: &mut Decoder) -> LogSourceId {
         return *id;
     }
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-    let id = context.sources.windows(
-        text(&facts.channel),
-        text(&facts.provider),
-        text(&facts.event_id),
-        text(&facts.event_type),
-    );
+    let id = context.sources.windows(text(&facts.channel), text(&facts.provider), text(&facts.event_id));
     if decoder.classes.len() >= CLASSES_MAX {
         decoder.classes.clear();
     }

@@ -74,7 +74,6 @@ pub(super) enum Role {
     Channel,
     Provider,
     EventId,
-    EventType,
     Computer,
     Time,
 }
@@ -352,9 +351,6 @@ impl Compiler<'_, '_> {
             let name: String = String::from_utf8_lossy(&text).split_whitespace().collect();
             if !name.is_empty() {
                 frame.field = self.name(&name);
-                if frame.scope == Scope::EventData && name == "EventType" {
-                    frame.role = Role::EventType;
-                }
                 return;
             }
         }

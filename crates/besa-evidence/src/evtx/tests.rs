@@ -42,6 +42,7 @@ impl Setting {
             sources: &self.sources,
             keep: self.keep,
             reference: None,
+            carve: true,
             limits: Limits::default(),
         }
     }

@@ -67,7 +67,7 @@ impl Decoder {
             return *class;
         }
         let id = String::from_utf8_lossy(event_id);
-        let class = sink.context.sources.windows("Linux-Sysmon/Operational", "", &id, "");
+        let class = sink.context.sources.windows("Linux-Sysmon/Operational", "", &id);
         if self.known.len() < KNOWN_MAX && event_id.len() <= 8 {
             self.known.push((event_id.to_vec(), class));
         }

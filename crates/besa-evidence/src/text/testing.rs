@@ -45,6 +45,7 @@ pub(crate) fn printed(
         sources: &sources,
         keep: Keep::Everything,
         reference: Some((2022, 12)),
+        carve: true,
         limits: Limits::default(),
     };
     let mut batch = Batch::default();

@@ -17,8 +17,14 @@ fn read(folder: &str) -> Option<(BTreeMap<String, u64>, Vec<String>)> {
     }
     let (dictionary, sources) = (names.build(), LogSources::new());
     let limits = Limits::default();
-    let context =
-        Context { dictionary: &dictionary, sources: &sources, keep: Keep::Named, reference: None, limits };
+    let context = Context {
+        dictionary: &dictionary,
+        sources: &sources,
+        keep: Keep::Named,
+        reference: None,
+        carve: true,
+        limits,
+    };
     let mut decoder = Decoder::new();
     let mut batch = Batch::default();
     let mut counts: BTreeMap<LogSourceId, u64> = BTreeMap::new();

@@ -314,6 +314,7 @@ fn leaves_of_summary(input: &[u8]) -> Vec<String> {
         sources: &sources,
         keep: Keep::Everything,
         reference: None,
+        carve: true,
         limits: Limits::default(),
     };
     let mut out = Vec::new();

@@ -60,7 +60,7 @@ fn windows_events_of_every_export_have_the_names_of_evtx() {
     check(
         r#"{"TimeGenerated":"2022-05-13T08:54:06.347Z","Provider":"Microsoft-Windows-Sysmon","Channel":"Microsoft-Windows-Sysmon/Operational","Computer":"w5","EventData":"{\"UtcTime\":\"2022-05-13T08:54:06.4580000Z\",\"EventType\":\"CreateKey\",\"Image\":\"C:\\\\x.exe\"}","EventID":12,"Type":"WindowsEvent"}"#,
         expect![[r#"
-            1 windows/sysmon/registry_event,registry_add [2022-05-13T08:54:06.4580000Z stated] host=w5 TimeGenerated=2022-05-13T08:54:06.347Z Provider=Microsoft-Windows-Sysmon Channel=Microsoft-Windows-Sysmon/Operational Computer=w5 EventData={\"UtcTime\":\"2022-05-13T08:54:06.4580000Z\",\"EventType\":\"CreateKey\",\"Image\":\"C:\\\\x.exe\"} EventID=#12 type=WindowsEvent UtcTime=2022-05-13T08:54:06.4580000Z EventType=CreateKey Image=C:\\x.exe Provider_Name=Microsoft-Windows-Sysmon
+            1 windows/sysmon/registry_event,registry_add,registry_delete [2022-05-13T08:54:06.4580000Z stated] host=w5 TimeGenerated=2022-05-13T08:54:06.347Z Provider=Microsoft-Windows-Sysmon Channel=Microsoft-Windows-Sysmon/Operational Computer=w5 EventData={\"UtcTime\":\"2022-05-13T08:54:06.4580000Z\",\"EventType\":\"CreateKey\",\"Image\":\"C:\\\\x.exe\"} EventID=#12 type=WindowsEvent UtcTime=2022-05-13T08:54:06.4580000Z EventType=CreateKey Image=C:\\x.exe Provider_Name=Microsoft-Windows-Sysmon
         "#]],
     );
     check(

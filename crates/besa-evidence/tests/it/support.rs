@@ -45,8 +45,14 @@ pub(crate) fn read(limits: Limits, keep: Keep, input: &[u8]) -> Reading {
         names.intern(name);
     });
     let (dictionary, sources) = (names.build(), LogSources::new());
-    let context =
-        Context { dictionary: &dictionary, sources: &sources, keep, reference: Some((2024, 12)), limits };
+    let context = Context {
+        dictionary: &dictionary,
+        sources: &sources,
+        keep,
+        reference: Some((2024, 12)),
+        carve: true,
+        limits,
+    };
     let mut text = String::new();
     let account = read_all(&context, "t", &mut &*input, &mut |batch| {
         for event in batch.events() {

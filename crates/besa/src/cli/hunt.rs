@@ -50,6 +50,11 @@ pub(crate) struct HuntArgs {
     #[arg(long, value_parser = time, value_name = "TIME")]
     pub(crate) to: Option<Timestamp>,
 
+    /// Also read what was deleted or overwritten in Windows event logs (carving); such records may
+    /// double others. Without it they are counted among the defects.
+    #[arg(long)]
+    pub(crate) carve: bool,
+
     /// Threads that decode and match; the output does not depend on it [default: all cores].
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,

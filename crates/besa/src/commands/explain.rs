@@ -22,7 +22,13 @@ use crate::terminal::{Terminal, visible};
 pub(super) fn explain(arguments: &ExplainArgs, terminal: &Terminal) -> anyhow::Result<u8> {
     let rule = find_rule(&arguments.rule, &arguments.rules)?;
     let (path, number) = place(&arguments.record)?;
-    let Some(found) = find_record(path, number, &dictionary(&rule).0)? else {
+    let (names, _) = dictionary(&rule);
+    // A deleted record may bear the number of a later one, which is the one meant.
+    let found = match find_record(path, number, &names, false)? {
+        Some(found) => Some(found),
+        None => find_record(path, number, &names, true)?,
+    };
+    let Some(found) = found else {
         bail!("`{path}` has no record {number}; findings name records as PATH:NUMBER");
     };
     let explained = Explained { trace: Reference::default().explain(&rule, &found.record), rule, found };
@@ -93,10 +99,15 @@ fn file_of(origin: &str) -> anyhow::Result<PathBuf> {
     found.map(PathBuf::from).with_context(|| format!("`{origin}` does not exist"))
 }
 
-fn find_record(origin: &str, number: u64, dictionary: &Dictionary) -> anyhow::Result<Option<Found>> {
+fn find_record(
+    origin: &str,
+    number: u64,
+    dictionary: &Dictionary,
+    carve: bool,
+) -> anyhow::Result<Option<Found>> {
     let file = file_of(origin)?;
     let sources = LogSources::new();
-    let context = context(dictionary, &sources);
+    let context = Context { carve, ..context(dictionary, &sources) };
     let (mut decoder, mut batch) = (Decoder::new(), Batch::default());
     let mut found = None;
     let mut sink = |item: Item| {
@@ -114,7 +125,8 @@ fn find_record(origin: &str, number: u64, dictionary: &Dictionary) -> anyhow::Re
 }
 
 fn context<'a>(dictionary: &'a Dictionary, sources: &'a LogSources) -> Context<'a> {
-    Context { dictionary, sources, keep: Keep::Everything, reference: None, limits: Limits::default() }
+    let limits = Limits::default();
+    Context { dictionary, sources, keep: Keep::Everything, reference: None, carve: false, limits }
 }
 
 impl Found {

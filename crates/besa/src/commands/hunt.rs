@@ -17,14 +17,15 @@ use crate::output::{self, Report};
 use crate::terminal::Terminal;
 use crate::{EXIT_ERROR, is_broken_pipe};
 
-pub(super) fn hunt(arguments: HuntArgs, terminal: &Terminal) -> anyhow::Result<u8> {
-    check_paths(&arguments)?;
+pub(super) fn hunt(arguments: &HuntArgs, terminal: &Terminal) -> anyhow::Result<u8> {
+    check_paths(arguments)?;
     let scope = Scope { level_min: arguments.level, from: arguments.from, to: arguments.to };
     let keep_texts = arguments.format == Format::Stix;
     let knowledge = Knowledge::load(&arguments.rules, &arguments.intel, scope, keep_texts)?;
     let settings = Settings {
         evidence: arguments.evidence.clone(),
         workers: workers(arguments.jobs),
+        carve: arguments.carve,
         defects: DefectLog::new(arguments.defects.as_deref()).context("cannot write the file of defects")?,
     };
     let interrupt = Interrupt::new();
@@ -33,7 +34,7 @@ pub(super) fn hunt(arguments: HuntArgs, terminal: &Terminal) -> anyhow::Result<u
     let hunted = hunt::hunt(&knowledge, settings, &progress, &interrupt);
     progress.clear();
     let hunted = hunted?;
-    write(&arguments, &knowledge, &hunted, terminal)?;
+    write(arguments, &knowledge, &hunted, terminal)?;
     if let Some(path) = &arguments.account {
         write_account(path, &hunted)?;
     }

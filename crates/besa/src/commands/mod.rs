@@ -15,7 +15,7 @@ use crate::terminal::Terminal;
 /// Runs a subcommand.
 pub(crate) fn run(command: Command, terminal: &Terminal) -> anyhow::Result<u8> {
     match command {
-        Command::Hunt(arguments) => hunt::hunt(*arguments, terminal),
+        Command::Hunt(arguments) => hunt::hunt(&arguments, terminal),
         Command::Demo(arguments) => demo::demo(&arguments, terminal),
         Command::Explain(arguments) => explain::explain(&arguments, terminal),
         Command::Rules(command) => rules::run(&command, terminal),

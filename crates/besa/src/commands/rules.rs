@@ -24,7 +24,7 @@ pub(super) fn run(command: &RulesCommand, terminal: &Terminal) -> anyhow::Result
 fn check(arguments: &RulesCheckArgs, terminal: &Terminal) -> anyhow::Result<u8> {
     let loaded = knowledge::load_rules(&arguments.rules(), false)?;
     let files = loaded.files;
-    let knowledge = Knowledge::new(loaded, Scope::default());
+    let knowledge = Knowledge::of_rules(loaded, Scope::default());
     let mut out = terminal.stdout();
     if arguments.json {
         check_json(&knowledge, files, &mut out)?;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use besa_detect::Detector;
+use besa_detect::{Detector, RuleRef};
 use besa_event::LogSourceId;
 use serde::Serialize;
 use serde_json::json;
@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) events_of_source: Vec<u64>,
     pub(crate) hits_unplaced: u64,
     pub(crate) hits_dropped: u64,
+    /// Per STIX pattern: events on which it gave up.
+    pub(crate) unevaluated: BTreeMap<u32, u64>,
 }
 
 /// The account, as it is shown and as it is written with `--account`.
@@ -44,6 +46,9 @@ pub(crate) struct Account {
     pub(crate) log_sources: Vec<SourceAccount>,
     pub(crate) defects: DefectAccount,
     pub(crate) rules: RulesAccount,
+    /// Absent if no intelligence was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) intel: Option<IntelAccount>,
     pub(crate) findings: FindingsAccount,
     /// Matches that a correlation could not place, since the event has no time or lacks a field
     /// of `group-by`.
@@ -73,8 +78,9 @@ pub(crate) struct DefectAccount {
     pub(crate) by_reason: BTreeMap<String, u64>,
     /// The first ones.
     pub(crate) first: Vec<serde_json::Value>,
+    /// The first ones for people: the file, and what is wrong at which place in it.
     #[serde(skip)]
-    pub(crate) first_texts: Vec<String>,
+    pub(crate) first_texts: Vec<(String, String)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,6 +101,18 @@ pub(crate) struct FindingsAccount {
     /// Levels from the highest.
     pub(crate) by_level: serde_json::Map<String, serde_json::Value>,
     pub(crate) rules: u64,
+}
+
+/// The indicators and patterns of a hunt.
+#[derive(Debug, Serialize)]
+pub(crate) struct IntelAccount {
+    /// Plain indicator values.
+    pub(crate) values: u64,
+    /// STIX patterns that are more than a list of values.
+    pub(crate) patterns: u64,
+    /// Patterns that gave up on some events, each with the number of events: they may have
+    /// matched.
+    pub(crate) unevaluated: BTreeMap<String, u64>,
 }
 
 /// What an account is made of.
@@ -127,9 +145,10 @@ impl Account {
                 count: parts.defects.count,
                 by_reason: parts.defects.by_reason.clone(),
                 first: parts.defects.shown.iter().map(defects::as_json).collect(),
-                first_texts: parts.defects.shown.iter().map(ToString::to_string).collect(),
+                first_texts: parts.defects.shown.iter().map(defects::as_text).collect(),
             },
             rules: rules_account(detector, refused, tally),
+            intel: intel_account(detector, tally),
             findings: FindingsAccount {
                 total: summary.findings,
                 by_level: LEVELS
@@ -172,6 +191,19 @@ fn class_name(detector: &Detector, class: LogSourceId) -> String {
     parts.extend((!source.services.is_empty()).then(|| source.services.join("+")));
     parts.extend((!source.categories.is_empty()).then(|| source.categories.join("+")));
     if parts.is_empty() { "unknown".to_owned() } else { parts.join("/") }
+}
+
+fn intel_account(detector: &Detector, tally: &Tally) -> Option<IntelAccount> {
+    let intel = detector.intel();
+    let unevaluated = tally
+        .unevaluated
+        .iter()
+        .map(|(pattern, events)| (detector.info(RuleRef::Pattern(*pattern)).id, *events));
+    (!intel.is_empty()).then(|| IntelAccount {
+        values: intel.values() as u64,
+        patterns: intel.patterns() as u64,
+        unevaluated: unevaluated.collect(),
+    })
 }
 
 fn rules_account(detector: &Detector, refused: &[Refused], tally: &Tally) -> RulesAccount {

@@ -67,6 +67,13 @@ pub(crate) fn as_json(defect: &Defect) -> serde_json::Value {
     object
 }
 
+/// The file, and what is wrong at which place in it.
+pub(crate) fn as_text(defect: &Defect) -> (String, String) {
+    let path = defect.origin.path.clone();
+    let rest = defect.to_string().strip_prefix(&path).map(str::to_owned);
+    (path, rest.unwrap_or_else(|| format!(": {}", defect.reason)))
+}
+
 /// A reason without its values, so that a thousand torn records are one reason met a thousand
 /// times: what stands in backticks becomes `…`, numbers become `N`.
 fn kind_of(reason: &str) -> String {

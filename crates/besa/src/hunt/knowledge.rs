@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use besa_detect::intel::{Intel, Place, Refusal};
 use besa_detect::{Detector, Scope};
 use besa_sigma::{Loader, Placeholders, RuleSet, limits};
 use serde::Serialize;
 
+use super::intel;
 use crate::cli::{IntelArgs, RuleArgs};
 use crate::pack;
 
@@ -56,15 +58,24 @@ impl Knowledge {
         scope: Scope,
         keep_texts: bool,
     ) -> anyhow::Result<Self> {
-        if let Some(path) = intel.intel.first() {
-            bail!("intelligence `{}`: this build cannot match indicators", path.display());
+        let mut taken = TakenIntel::default();
+        intel::each_file(&intel.intel, &mut |origin, bytes| taken.file(origin, &bytes))?;
+        let mut reader = RuleReader::open(rules, keep_texts)?;
+        for sigma in std::mem::take(&mut taken.intel.sigma) {
+            reader.add(&format!("{} ({})", sigma.origin, sigma.indicator), sigma.text.as_bytes());
         }
-        Ok(Self::new(load_rules(rules, keep_texts)?, scope))
+        Ok(Self::new(reader.finish(), taken, scope))
     }
 
-    /// Compiles rules; those that cannot be compiled join the refused.
-    pub(crate) fn new(mut loaded: LoadedRules, scope: Scope) -> Self {
+    /// Compiles rules alone.
+    pub(crate) fn of_rules(loaded: LoadedRules, scope: Scope) -> Self {
+        Self::new(loaded, TakenIntel::default(), scope)
+    }
+
+    /// Compiles rules and intelligence; what cannot be compiled joins the refused.
+    fn new(mut loaded: LoadedRules, taken: TakenIntel, scope: Scope) -> Self {
         let mut refused = loaded.unreadable;
+        refused.extend(taken.refused);
         let parsed = std::mem::take(&mut loaded.set.refused);
         refused.extend(parsed.into_iter().map(|refusal| Refused {
             place: refusal.place.to_string(),
@@ -73,8 +84,9 @@ impl Knowledge {
             kind: refusal.kind.as_str(),
             reason: refusal.reason,
         }));
-        let (detector, errors) = Detector::new(loaded.set, scope);
-        refused.extend(errors.into_iter().map(|error| {
+        let (detector, not_compiled) = Detector::new(loaded.set, taken.intel, scope);
+        refused.extend(not_compiled.intel.iter().map(of_intel));
+        refused.extend(not_compiled.rules.into_iter().map(|error| {
             let meta =
                 detector.rules().rules.get(error.rule).map(|rule| rule.meta.clone()).unwrap_or_default();
             Refused {
@@ -89,23 +101,55 @@ impl Knowledge {
     }
 }
 
+/// Indicators and patterns that were read but not compiled yet.
+#[derive(Debug, Default)]
+struct TakenIntel {
+    intel: Intel,
+    refused: Vec<Refused>,
+}
+
+impl TakenIntel {
+    /// # Errors
+    /// A file that the user named and that holds nothing of use: a typing error here must not
+    /// look like "nothing found".
+    fn file(&mut self, origin: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let loaded = self.intel.load(origin, bytes);
+        self.refused.extend(loaded.refusals.iter().map(of_intel));
+        let unlisted = loaded.refused.saturating_sub(loaded.refusals.len());
+        if unlisted > 0 {
+            self.refused.push(Refused {
+                place: origin.to_owned(),
+                title: None,
+                id: None,
+                kind: "indicator",
+                reason: format!("{unlisted} more entries of this file were refused"),
+            });
+        }
+        if loaded.values + loaded.patterns + loaded.sigma == 0 {
+            let first = loaded.refusals.first().map_or("it is empty", |refusal| refusal.reason.as_str());
+            bail!("intelligence `{origin}` holds no indicator that can be used: {first}");
+        }
+        Ok(())
+    }
+}
+
+fn of_intel(refusal: &Refusal) -> Refused {
+    Refused {
+        place: match &refusal.place {
+            Place::File => refusal.origin.to_string(),
+            Place::Line(line) => format!("{}:{line}", refusal.origin),
+            Place::Object(id) => format!("{} ({id})", refusal.origin),
+        },
+        title: None,
+        id: None,
+        kind: "indicator",
+        reason: refusal.reason.clone(),
+    }
+}
+
 /// Reads the rules that the arguments name, or the built-in pack.
 pub(crate) fn load_rules(arguments: &RuleArgs, keep_texts: bool) -> anyhow::Result<LoadedRules> {
-    let mut reader = RuleReader::new(&arguments.placeholder, keep_texts);
-    if arguments.rules.is_empty() {
-        for (name, text) in pack::PACK {
-            reader.add(&format!("{}/{name}", pack::ORIGIN), text.as_bytes());
-        }
-    }
-    for path in &arguments.rules {
-        reader.path(path)?;
-    }
-    let loaded = reader.finish();
-    if loaded.files == 0 {
-        let paths: Vec<String> = arguments.rules.iter().map(|path| format!("`{}`", path.display())).collect();
-        bail!("no rule file (*.yml, *.yaml) in {}; give a file or folder of Sigma rules", paths.join(", "));
-    }
-    Ok(loaded)
+    RuleReader::open(arguments, keep_texts).map(RuleReader::finish)
 }
 
 struct RuleReader {
@@ -116,6 +160,28 @@ struct RuleReader {
 }
 
 impl RuleReader {
+    /// Reads the rules that the arguments name, or the built-in pack.
+    fn open(arguments: &RuleArgs, keep_texts: bool) -> anyhow::Result<Self> {
+        let mut reader = Self::new(&arguments.placeholder, keep_texts);
+        if arguments.rules.is_empty() {
+            for (name, text) in pack::PACK {
+                reader.add(&format!("{}/{name}", pack::ORIGIN), text.as_bytes());
+            }
+        }
+        for path in &arguments.rules {
+            reader.path(path)?;
+        }
+        if reader.files == 0 {
+            let paths: Vec<String> =
+                arguments.rules.iter().map(|path| format!("`{}`", path.display())).collect();
+            bail!(
+                "no rule file (*.yml, *.yaml) in {}; give a file or folder of Sigma rules",
+                paths.join(", ")
+            );
+        }
+        Ok(reader)
+    }
+
     fn new(values: &[(String, Vec<String>)], keep_texts: bool) -> Self {
         let mut placeholders = Placeholders::new();
         for (name, values) in values {

@@ -12,6 +12,7 @@
 pub(crate) mod account;
 pub(crate) mod defects;
 mod guard;
+mod intel;
 pub(crate) mod interrupt;
 pub(crate) mod knowledge;
 mod pipeline;
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) evidence: Vec<PathBuf>,
     /// Threads that decode and match.
     pub(crate) workers: usize,
+    /// Whether deleted records of Windows event logs are read.
+    pub(crate) carve: bool,
     pub(crate) defects: DefectLog,
 }
 
@@ -65,8 +68,12 @@ pub(crate) fn hunt(
 ) -> anyhow::Result<Hunted> {
     let started = Instant::now();
     let detector = &knowledge.detector;
-    let evidence =
-        Evidence { paths: settings.evidence, limits: Limits::default(), reference: Some(this_month()) };
+    let evidence = Evidence {
+        paths: settings.evidence,
+        limits: Limits::default(),
+        carve: settings.carve,
+        reference: Some(this_month()),
+    };
     let mut collector = Collector::new(detector, settings.defects, progress);
     pipeline::run(detector, evidence, settings.workers, progress, interrupt, &mut |done| {
         collector.take(done)
@@ -92,6 +99,7 @@ fn this_month() -> (i64, u32) {
 }
 
 /// The time of day; only for what is about this run, never for what is about evidence.
+#[expect(clippy::disallowed_methods, reason = "the one place where the binary asks for the time of day")]
 pub(crate) fn now() -> Timestamp {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     Timestamp(i64::try_from(nanos).unwrap_or(i64::MAX))
@@ -152,6 +160,9 @@ impl<'d> Collector<'d> {
         of_source.iter_mut().zip(&outcome.events).for_each(|(sum, events)| *sum += events);
         self.tally.events_outside += outcome.events_outside;
         self.tally.hits_unplaced += outcome.hits_unplaced;
+        for (pattern, events) in &outcome.unevaluated {
+            *self.tally.unevaluated.entry(*pattern).or_default() += events;
+        }
         outcome.findings.into_iter().try_for_each(|finding| self.found(finding))?;
         outcome.hits.into_iter().try_for_each(|hit| self.hits.push(hit)).context(CANNOT_SPILL)
     }

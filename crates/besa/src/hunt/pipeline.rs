@@ -41,6 +41,8 @@ const JOBS_PER_WORKER: usize = 8;
 pub(crate) struct Evidence {
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) limits: Limits,
+    /// Whether deleted records of Windows event logs are read.
+    pub(crate) carve: bool,
     /// Year and month (1 to 12) of the youngest record that states no year.
     pub(crate) reference: Option<(i64, u32)>,
 }
@@ -87,8 +89,7 @@ pub(crate) fn run(
     for _ in 0..under_way {
         permits_to_reader.send(()).context("the channel of permits is new and open")?;
     }
-    let limits = evidence.limits;
-    let reference = evidence.reference;
+    let Evidence { limits, reference, carve, .. } = evidence;
     let reader = {
         let (progress, interrupt) = (progress.clone(), Arc::clone(interrupt));
         let outlet = Outlet { jobs: jobs_to_workers, permits, next: 0 };
@@ -102,6 +103,7 @@ pub(crate) fn run(
         sources: detector.sources(),
         keep: detector.keep(),
         reference,
+        carve,
         limits,
     };
     let result = thread::scope(|scope| {

@@ -159,17 +159,11 @@ impl RuleSummary {
 
 /// Buckets of equal width that grow coarser as the span grows, so that there are never more than
 /// [`BUCKETS_MAX`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Histogram {
     width_index: usize,
     /// Bucket number to findings by level. Shape of the array: [`Level`], lowest first.
     buckets: BTreeMap<i64, [u64; 5]>,
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { width_index: 0, buckets: BTreeMap::new() }
-    }
 }
 
 const BUCKETS_MAX: i64 = 120;

@@ -76,19 +76,30 @@ pub(crate) fn write_file(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut builder = tempfile::Builder::new();
-    let file = builder.prefix(".besa-").tempfile_in(folder).with_context(named)?;
+    let file = beside(folder).with_context(named)?;
     let mut out = BufWriter::with_capacity(1 << 16, file);
     write(&mut out).with_context(named)?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error).with_context(named)?;
-    readable_as_usual(file.as_file(), path).with_context(named)?;
+    keep_permissions(file.as_file(), path).with_context(named)?;
     file.persist(path).map_err(|error| error.error).with_context(named)?;
     Ok(())
 }
 
-/// A temporary file is for its owner alone; one that takes the place of another keeps that one's
-/// permissions.
-fn readable_as_usual(file: &File, replaced: &Path) -> io::Result<()> {
+/// A new file that has the permissions of any file the user makes; a temporary file would be for
+/// its owner alone.
+fn beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".besa-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// What takes the place of a file keeps that one's permissions.
+fn keep_permissions(file: &File, replaced: &Path) -> io::Result<()> {
     match std::fs::metadata(replaced) {
         Ok(metadata) => file.set_permissions(metadata.permissions()),
         Err(_) => Ok(()),

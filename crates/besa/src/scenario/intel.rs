@@ -41,6 +41,8 @@ pub(super) fn published() -> String {
             Checked::Secondary => (80, "read as quoted"),
             Checked::Recalled => (50, "recalled"),
         };
+        let confidence =
+            if is_common(published.pattern) { confidence.min(NAME_CONFIDENCE) } else { confidence };
         let indicator = object(
             &author,
             "indicator",
@@ -61,6 +63,15 @@ pub(super) fn published() -> String {
         objects.push(indicator);
     }
     bundle("published", &objects)
+}
+
+/// What is worth little by itself: anyone may probe for a file name, and administrators type
+/// commands. Below 30, which every reader of STIX takes for low (appendix A).
+const NAME_CONFIDENCE: u8 = 25;
+
+fn is_common(pattern: &str) -> bool {
+    let name_alone = pattern.starts_with("[file:name =") && !pattern.contains(" AND ");
+    name_alone || pattern.starts_with("[process:command_line LIKE")
 }
 
 /// The bundle of the addresses that the replay invents for the attackers.

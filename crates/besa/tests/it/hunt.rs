@@ -80,7 +80,7 @@ fn exit_codes_and_what_is_said() {
     check(&["hunt", "-r", rule, "--level", "critical", &events], 0, "1 rule loaded");
     check(&["hunt", "-r", rule, "--from", "2022-07-15T05:02", &events], 0, "2 events outside");
     check(&["hunt", "-r", rule, "--to", "2022-07-15T05:02:00Z", &events], 1, "1 event outside");
-    check(&["hunt", "-r", rule, garbage, &events], 1, "1 place could not be read; the rest was");
+    check(&["hunt", "-r", rule, garbage, &events], 1, "1 defect; all else was read");
     check(&["hunt", "-r", rule, garbage], 2, "garbage.bin");
     check(&["hunt", "-r", rule, "/does/not/exist"], 2, "evidence `/does/not/exist` does not exist");
     check(&["hunt", "-r", "/does/not/exist", &events], 2, "rules `/does/not/exist`");

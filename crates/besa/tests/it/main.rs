@@ -60,6 +60,7 @@ fn text(path: &Path) -> &str {
 }
 
 /// A folder of foreign test data, if it is there.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn foreign(folder: &str) -> Option<PathBuf> {
     let shared = std::env::var_os("BESA_SHARED").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),

@@ -165,8 +165,6 @@ fn logsource(
             }
             let id = if record.has(Role::EventId) { Role::EventId } else { Role::EventCode };
             record.append_text(block, id, key);
-            key.push(0);
-            record.append_text(block, Role::EventType, key);
         }
         Shape::Ecs => {
             key.push(b'e');
@@ -193,11 +191,7 @@ fn class_of_key(context: &Context<'_>, key: &[u8]) -> LogSourceId {
     let text = String::from_utf8_lossy(rest);
     let parts: Vec<&str> = text.split('\0').collect();
     match (kind, parts.as_slice()) {
-        (b'w', [channel, provider, id, event_type, ..]) => {
-            // NXLog's own `EventType` (`INFO`, `AUDIT_SUCCESS`) is not Sysmon's.
-            let event_type = if *id == "12" { event_type } else { "" };
-            context.sources.windows(channel, provider, id, event_type)
-        }
+        (b'w', [channel, provider, id, ..]) => context.sources.windows(channel, provider, id),
         (b'z', [log, ..]) => context.sources.intern(zeek::class(log)),
         (b's', [event_type, ..]) => context.sources.intern(eve::class(event_type)),
         (b'e', [os, platform, category, kind, action, ..]) => {

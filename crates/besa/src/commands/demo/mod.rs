@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use besa_detect::Scope;
+use besa_sigma::Level;
 
 use super::{hunt::workers, scenario::write_shown};
 use crate::cli::{DemoArgs, IntelArgs, RuleArgs};
@@ -37,6 +38,10 @@ struct Demo<'a> {
     key: KeyResult,
 }
 
+/// A file name or a command alone, which indicators of low confidence name, is seen on machines
+/// that nobody attacked: scanners ask for the names of web shells everywhere.
+const SCOPE: Scope = Scope { level_min: Some(Level::Medium), from: None, to: None };
+
 pub(super) fn demo(arguments: &DemoArgs, terminal: &Terminal) -> anyhow::Result<u8> {
     let temporary = match &arguments.dir {
         Some(_) => None,
@@ -49,7 +54,9 @@ pub(super) fn demo(arguments: &DemoArgs, terminal: &Terminal) -> anyhow::Result<
     };
     let options = Options { scale: arguments.scale, seed: arguments.seed };
     let written = write_shown(&dir, &options, terminal)?;
-    let knowledge = Knowledge::load(&RuleArgs::default(), &IntelArgs::default(), Scope::default(), false)?;
+    // The published indicators alone: those that the replay invented are for the allies to share.
+    let published = IntelArgs { intel: vec![dir.join("intel").join("homeland-justice.json")] };
+    let knowledge = Knowledge::load(&RuleArgs::default(), &published, SCOPE, false)?;
     let Some(hunted) = run(&dir, &knowledge, terminal)? else {
         terminal.say("Interrupted.\n");
         return Ok(EXIT_INTERRUPTED);
@@ -78,7 +85,7 @@ fn run(dir: &Path, knowledge: &Knowledge, terminal: &Terminal) -> anyhow::Result
     let interrupt = Interrupt::new();
     interrupt.listen();
     let progress = Progress::new(&evidence, terminal);
-    let settings = Settings { evidence, workers: workers(None), defects: DefectLog::default() };
+    let settings = Settings { evidence, workers: workers(None), carve: false, defects: DefectLog::default() };
     let hunted = hunt::hunt(knowledge, settings, &progress, &interrupt);
     progress.clear();
     let hunted = hunted?;

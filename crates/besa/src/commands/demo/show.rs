@@ -63,12 +63,8 @@ impl Page<'_> {
         within.into_iter().try_for_each(|chapter| self.chapter(chapter, true, out))?;
         let elsewhere = &self.demo.story.elsewhere;
         if elsewhere.findings > 0 {
-            writeln!(
-                out,
-                "{:<20}{}",
-                self.paint.cyan(&format!("{:<18}", "at other dates")),
-                "found, but not reported"
-            )?;
+            let date = self.paint.cyan(&format!("{:<18}", "at other dates"));
+            writeln!(out, "{date}  found, but not reported")?;
             self.trace(elsewhere, out)?;
         }
         after.into_iter().try_for_each(|chapter| self.chapter(chapter, false, out))
@@ -150,7 +146,7 @@ impl Page<'_> {
     }
 
     fn members(&self, out: &mut dyn Write) -> anyhow::Result<()> {
-        self.heading("MEMBERS", out)?;
+        self.heading("MEMBERS (findings of level medium and above)", out)?;
         for (member, trace) in &self.demo.story.members {
             let line = match (trace.first, trace.last) {
                 (Some(first), Some(last)) => {
@@ -218,13 +214,13 @@ impl Page<'_> {
         let rate = account.events as f64 / account.seconds.max(0.001);
         writeln!(
             out,
-            "  {} read in {:.1} s ({} events/s) against {} and {}; {} unreadable",
+            "  {} read in {:.1} s ({} events/s) against {} and {}; {}",
             counted(account.events, "event"),
             account.seconds,
             grouped(rate as u64),
             counted(account.rules.loaded, "rule"),
             counted(account.rules.correlations, "correlation"),
-            counted(account.defects.count, "place"),
+            counted(account.defects.count, "defect"),
         )?;
         if self.demo.kept {
             let dir = self.demo.dir.display();

@@ -258,7 +258,7 @@ fn finding_row(row: &Row<'_>, finding: &Finding, out: &mut dyn Write) -> anyhow:
     };
     write!(
         out,
-        "<tr><td class=\"t\" data-sort=\"{0}\"><span title=\"{0}\">{time}</span>{zone}</td>{1}<td>{2}</td><td>{3}</td><td><dl>",
+        "<tr><td class=\"t\" data-sort=\"{0}\"><span title=\"{0}\">{time}</span>{zone}</td>{1}<td>{2}</td><td class=\"h\">{3}</td><td><dl>",
         Text(exact),
         level_cell(row.info.level),
         Text(row.title),

@@ -1,0 +1,204 @@
+//! The slow twin: every observable of an event against every indicator in a plain loop, every
+//! pattern on the whole event as a STIX observation in JSON. For tests and fuzzing.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use besa_event::observable::{ObservableKind as Kind, display};
+use besa_event::{Dictionary, Event, LogSources, ValueKind};
+use besa_stix::observation::Observation;
+use besa_stix::pattern::Value as StixValue;
+use besa_stix::time::Instant;
+use ipnet::IpNet;
+use serde_json::{Map, Value as Json, json};
+
+use super::fields::{SPLIT_URLS, classes_of};
+use super::graph::EventGraph;
+use super::load::Intel;
+use super::mapping::{self, Object, Source};
+use super::patterns::Patterns;
+use super::{IntelRef, extract};
+
+/// Everything the event meets, found the slow way.
+#[must_use]
+pub fn matches(
+    intel: &Intel,
+    event: Event<'_>,
+    dictionary: &Dictionary,
+    sources: &LogSources,
+) -> BTreeSet<IntelRef> {
+    let mut out = BTreeSet::new();
+    indicators(intel, event, dictionary, &mut out);
+    patterns(intel, event, dictionary, sources, &mut out);
+    out
+}
+
+fn indicators(intel: &Intel, event: Event<'_>, dictionary: &Dictionary, out: &mut BTreeSet<IntelRef>) {
+    let mut key = Vec::new();
+    let mut see = |kind: Kind, bytes: &[u8]| {
+        for number in 0..u32::try_from(intel.values.len()).unwrap_or(u32::MAX) {
+            if intel.values.get(number).is_some_and(|(of, value)| meets(of, value, kind, bytes)) {
+                out.insert(IntelRef::Indicator(leader(intel, number)));
+            }
+        }
+    };
+    for field in event.raw_fields() {
+        let value = event.value(field);
+        if matches!(value.kind, ValueKind::Text | ValueKind::JsonText) {
+            extract::observables(classes_of(dictionary, field.name), &value.text(), &mut key, &mut see);
+        }
+    }
+    if event.raw_fields().is_empty() {
+        extract::observables(0, event.raw(), &mut key, &mut see);
+    }
+    for (host, path, query) in SPLIT_URLS {
+        let text = |name: &str| {
+            event.get(dictionary.lookup(name.as_bytes())?).map(|value| value.display().into_owned())
+        };
+        let (Some(host), Some(path)) = (text(host), text(path)) else { continue };
+        let query = query.and_then(text).filter(|query| !matches!(query.as_str(), "" | "-"));
+        let query = query.map(|query| format!("?{}", query.trim_start_matches('?'))).unwrap_or_default();
+        if path.starts_with('/') {
+            extract::split_url(format!("{host}{path}{query}").as_bytes(), &mut key, &mut see);
+        }
+    }
+}
+
+/// The first value with the same bytes in the same list stands for it.
+fn leader(intel: &Intel, number: u32) -> u32 {
+    let run = |number| intel.catalogue.run_of(number).map(|run| run.first);
+    let same =
+        |first: &u32| intel.values.get(*first) == intel.values.get(number) && run(*first) == run(number);
+    intel.catalogue.leader_of((0..number).find(same).unwrap_or(number))
+}
+
+fn meets(of: Kind, value: &[u8], kind: Kind, bytes: &[u8]) -> bool {
+    if of == Kind::Network && matches!(kind, Kind::Ipv4 | Kind::Ipv6) {
+        let network = display(of, value).parse::<IpNet>();
+        let address = display(kind, bytes).parse::<IpAddr>();
+        return matches!((network, address), (Ok(network), Ok(address)) if network.contains(&address));
+    }
+    of == kind && value == bytes
+}
+
+fn patterns(
+    intel: &Intel,
+    event: Event<'_>,
+    dictionary: &Dictionary,
+    sources: &LogSources,
+    out: &mut BTreeSet<IntelRef>,
+) {
+    let (ready, _) = Patterns::new(intel.patterns.clone());
+    let Some(at) = Instant::from_unix_nanos(i128::from(event.time().map_or(0, |time| time.at.0))) else {
+        return;
+    };
+    let objects = mapping::objects_of(&sources.get(event.logsource()));
+    let observation = Observation::new(String::new(), (at, at), 1, observe(event, dictionary, &objects));
+    for (number, pattern) in (0..).zip(&ready.all) {
+        if pattern.single {
+            let timeless = pattern.timed && event.time().is_none();
+            let found = pattern.compiled.evaluate(std::slice::from_ref(&observation), u64::MAX);
+            if !timeless && matches!(found, Ok(Some(_))) {
+                out.insert(IntelRef::Pattern(number));
+            }
+            continue;
+        }
+        for (part, leaf) in (0..).zip(pattern.compiled.leaves()) {
+            if leaf.matches(&observation) == Ok(true) {
+                out.insert(IntelRef::PatternPart { pattern: number, part });
+            }
+        }
+    }
+}
+
+/// The event as STIX objects in JSON: (key, object). Where a property can have several values
+/// (a registry key of a user, a destination by name and by address), there is an object for each.
+pub(crate) fn observe(
+    event: Event<'_>,
+    dictionary: &Dictionary,
+    objects: &[&'static Object],
+) -> Vec<(String, Arc<Json>)> {
+    let mut builder = Builder { graph: EventGraph { event, dictionary, objects }, out: Vec::new() };
+    for object in objects {
+        builder.add(object);
+    }
+    builder.out.into_iter().map(|(key, object)| (key, Arc::new(object))).collect()
+}
+
+struct Builder<'a> {
+    graph: EventGraph<'a>,
+    out: Vec<(String, Json)>,
+}
+
+impl Builder<'_> {
+    /// Adds the forms of an object; returns their keys.
+    fn add(&mut self, object: &'static Object) -> Vec<String> {
+        let forms = self.forms(object);
+        forms
+            .into_iter()
+            .map(|form| {
+                let key = format!("{}--{}", object.object_type, self.out.len());
+                self.out.push((key.clone(), Json::Object(form)));
+                key
+            })
+            .collect()
+    }
+
+    /// Every way to choose one value for each property that is no list; empty if nothing is there.
+    fn forms(&mut self, object: &'static Object) -> Vec<Map<String, Json>> {
+        let mut forms = vec![Map::new()];
+        for row in object.rows {
+            let values: Vec<Json> = match &row.source {
+                Source::Fields(fields, part) => self.values(fields, *part),
+                Source::Objects(objects) => objects
+                    .iter()
+                    .flat_map(|inner| {
+                        if inner.object_type.is_empty() {
+                            self.forms(inner).into_iter().map(Json::Object).collect::<Vec<_>>()
+                        } else {
+                            self.add(inner).into_iter().map(Json::String).collect()
+                        }
+                    })
+                    .collect(),
+            };
+            if values.is_empty() {
+                continue;
+            }
+            let choices = if row.list { vec![Json::Array(values)] } else { values };
+            forms = choices
+                .iter()
+                .flat_map(|choice| {
+                    forms.iter().map(|form| {
+                        let mut form = form.clone();
+                        form.insert(row.property.to_owned(), choice.clone());
+                        form
+                    })
+                })
+                .collect();
+        }
+        forms.retain(|form| !form.is_empty());
+        if !object.object_type.is_empty() {
+            forms.iter_mut().for_each(|form| {
+                form.insert("type".to_owned(), json!(object.object_type));
+            });
+        }
+        forms
+    }
+
+    fn values(&self, fields: &'static [&'static str], part: mapping::Part) -> Vec<Json> {
+        let mut values = Vec::new();
+        self.graph.each_part(fields, part, &mut |value| values.push(json_of(value)));
+        values
+    }
+}
+
+fn json_of(value: StixValue<'_>) -> Json {
+    match value {
+        StixValue::String(text) => json!(text),
+        StixValue::Integer(number) => i64::try_from(number).map_or(Json::Null, |number| json!(number)),
+        StixValue::Float(number) => json!(number),
+        StixValue::Boolean(value) => json!(value),
+        StixValue::Composite | StixValue::Null => Json::Null,
+    }
+}
