@@ -1,3 +1,5 @@
+//! The scenario as written: deterministic, in its window of time, well-formed.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};

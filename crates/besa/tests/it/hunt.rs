@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::Stdio;
 
+use besa_evidence::evtx::{EventData, EvtxRecord, EvtxWriter};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -237,4 +239,68 @@ fn an_interrupted_hunt_gives_what_it_found_and_says_that_it_is_partial() {
     let (exit, found, said) = interrupted("C:\\\\a.exe");
     assert_eq!((exit, found.as_str()), (130, ""), "{said}");
     assert!(said.contains("PARTIAL"), "{said}");
+}
+
+/// Forwarded events: a file of several channels gives what a file for each channel gives.
+#[test]
+fn a_file_of_mixed_channels_gives_the_findings_of_its_parts() {
+    const SYSMON: &str = "Microsoft-Windows-Sysmon/Operational";
+    let process = [
+        ("Image", "C:\\ProgramData\\Microsoft\\Windows\\GoXml.exe"),
+        ("CommandLine", "GoXml.exe 1 2 3 4 5 6 7"),
+    ];
+    let driver = [("ImageLoaded", "C:\\Windows\\System32\\drivers\\rwdsk.sys")];
+    let service = [("ServiceName", "RawDisk3"), ("ImagePath", "\\??\\C:\\Windows\\rwdsk.sys")];
+    let noise = [("LogonType", "3"), ("TargetUserName", "clerk")];
+    let kinds: [(&str, u16, &[(&str, &str)]); 4] =
+        [(SYSMON, 1, &process), (SYSMON, 6, &driver), ("System", 7045, &service), ("Security", 4624, &noise)];
+    let records: Vec<_> = (1..=40).map(|id| (id, kinds[usize::try_from(id % 4).unwrap()])).collect();
+
+    let dir = TempDir::new().unwrap();
+    write_log(&dir.path().join("mixed.evtx"), &records);
+    let parts = dir.path().join("parts");
+    fs::create_dir(&parts).unwrap();
+    for channel in [SYSMON, "System", "Security"] {
+        let own: Vec<_> = records.iter().filter(|(_, kind)| kind.0 == channel).copied().collect();
+        write_log(&parts.join(format!("{}.evtx", channel.replace('/', "-"))), &own);
+    }
+    let findings = |path: &Path| -> Vec<(String, u64)> {
+        let output = run(&["-q", "hunt", "--format", "jsonl", text(path)]);
+        let lines = json_lines(&stdout(&output));
+        let pair = |line: &Value| {
+            (line["rule_id"].as_str().unwrap().to_owned(), line["source"]["record"].as_u64().unwrap())
+        };
+        let mut pairs: Vec<_> = lines.iter().map(pair).collect();
+        pairs.sort();
+        pairs
+    };
+    let mixed = findings(&dir.path().join("mixed.evtx"));
+    assert!(mixed.len() >= 30, "{mixed:?}");
+    assert_eq!(mixed, findings(&parts));
+}
+
+fn write_log(path: &Path, records: &[(u64, (&str, u16, &[(&str, &str)]))]) {
+    let mut writer = EvtxWriter::new(fs::File::create(path).unwrap()).unwrap();
+    for (record_id, (channel, event_id, data)) in records {
+        let record = EvtxRecord {
+            channel,
+            provider: "Provider",
+            provider_guid: None,
+            event_id: *event_id,
+            version: 0,
+            level: 4,
+            task: 0,
+            opcode: 0,
+            keywords: 0,
+            record_id: *record_id,
+            filetime: 133_000_000_000_000_000 + record_id * 10_000_000,
+            computer: "ws01",
+            process_id: 4,
+            thread_id: 8,
+            user_sid: None,
+            data: EventData::Named(data),
+        };
+        writer.write(&record).unwrap();
+    }
+    writer.finish().unwrap();
 }

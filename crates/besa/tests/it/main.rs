@@ -4,6 +4,8 @@ mod demo;
 mod foreign;
 mod formats;
 mod hunt;
+mod intel;
+mod tidy;
 mod tools;
 
 use std::path::{Path, PathBuf};
