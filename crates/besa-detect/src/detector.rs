@@ -39,7 +39,7 @@ pub struct Detector {
 pub struct Outcome {
     /// Findings in the order of the events.
     pub findings: Vec<Finding>,
-    /// Hits for [`Deferred`].
+    /// Hits for [`Deferred`](crate::Deferred).
     pub hits: Vec<Hit>,
     /// Events looked at, per log source. Shape: index = log source number.
     pub events: Vec<u64>,

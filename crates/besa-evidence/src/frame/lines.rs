@@ -7,9 +7,39 @@ use crate::format::Kind;
 
 pub(super) fn frame(pump: &mut Pump<'_>, kind: &Kind) -> Flow {
     each_run(pump, |pump, end| {
+        let lines = pump.buffer.get(..end).unwrap_or_default();
+        let end = match kind {
+            Kind::Auditd if !pump.ended => before_last_event(lines),
+            _ => end,
+        };
         let records = count(pump.buffer.get(..end).unwrap_or_default());
         pump.emit(kind, end, records)
     })
+}
+
+/// auditd writes an event as several lines of one serial number, which are read together: where
+/// the last event of these whole lines begins, or their end where they are all of one event.
+fn before_last_event(lines: &[u8]) -> usize {
+    let mut begin = lines.len();
+    let mut serial: Option<&[u8]> = None;
+    while let Some(rest) = lines.get(..begin.saturating_sub(1)).filter(|rest| !rest.is_empty()) {
+        let at = memrchr(b'\n', rest).map_or(0, |newline| newline + 1);
+        let line = rest.get(at..).unwrap_or_default();
+        let Some(this) = serial_of(line) else { break };
+        if serial.is_some_and(|serial| serial != this) {
+            break;
+        }
+        serial = Some(this);
+        begin = at;
+    }
+    if begin == 0 { lines.len() } else { begin }
+}
+
+/// `1364481363.243:24287` of `type=SYSCALL msg=audit(1364481363.243:24287): …`.
+fn serial_of(line: &[u8]) -> Option<&[u8]> {
+    let from = memmem::find(line, b"audit(")? + b"audit(".len();
+    let rest = line.get(from..)?;
+    rest.get(..memchr(b')', rest)?)
 }
 
 /// Lines that begin with `#` may change the header for what follows; a block is cut there, so
@@ -76,7 +106,7 @@ fn each_run(pump: &mut Pump<'_>, mut run: impl FnMut(&mut Pump<'_>, usize) -> Fl
             Some(end) => {
                 run(pump, end)?;
                 target = pump.block_len;
-                looked_at = pump.buffer.len();
+                looked_at = 0;
             }
             None if pump.buffer.len() >= pump.record_len_max => {
                 skip_line(pump)?;
@@ -108,4 +138,21 @@ fn skip_line(pump: &mut Pump<'_>) -> Flow {
 
 fn count(lines: &[u8]) -> u64 {
     memchr_iter(b'\n', lines).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_audit_event_is_not_torn() {
+        let check = |lines: &str, expected: usize| {
+            assert_eq!(before_last_event(lines.as_bytes()), expected, "{lines}");
+        };
+        check("type=A msg=audit(1.0:1): x\ntype=A msg=audit(1.0:2): x\ntype=B msg=audit(1.0:2): y\n", 27);
+        check("type=A msg=audit(1.0:2): x\ntype=B msg=audit(1.0:2): y\n", 54);
+        check("type=A msg=audit(1.0:1): x\nfree text\n", 37);
+        check("\n", 1);
+        check("", 0);
+    }
 }

@@ -248,7 +248,8 @@ fn kind_of(name: &[u8]) -> Kind {
     }
 }
 
-fn class_of(path: &[u8]) -> LogSource {
+/// The class of a Zeek log by its path (`conn`, `dns` …), whatever it is written as.
+pub(crate) fn class_of(path: &[u8]) -> LogSource {
     let categories: &[&str] = match path {
         b"conn" => &["firewall", "network_connection"],
         b"dns" => &["dns"],

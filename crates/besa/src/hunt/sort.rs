@@ -69,7 +69,7 @@ pub(crate) struct Sorter<T> {
     run: Vec<T>,
     run_len_bytes: usize,
     run_len_bytes_max: usize,
-    /// Shape: [level][run], oldest run first.
+    /// Shape: `[level][run]`, oldest run first.
     levels: Vec<Vec<File>>,
     len: u64,
 }

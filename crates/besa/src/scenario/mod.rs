@@ -1,6 +1,6 @@
 //! The attack on Albania of 2021 and 2022, replayed as evidence.
 //!
-//! [`write`] makes three members' collected logs for May 2021 to July 2022, as the real tools would
+//! [`write()`] makes three members' collected logs for May 2021 to July 2022, as the real tools would
 //! have written them: Windows event logs, forwarded events of winlogbeat, IIS, Zeek, a web proxy,
 //! syslog. At `albania` the published course of events; at `ally-b` the same cluster takes mail; at
 //! `ally-c` nothing happened. Around it the everyday of a government, at a volume of choice, and
@@ -62,7 +62,7 @@ impl Default for Options {
     }
 }
 
-/// How far [`write`] is.
+/// How far [`write()`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<'a> {
     /// The stream just finished, as `member/stream`.

@@ -117,7 +117,7 @@ fn every_pair_of_the_majority_is_found_with_its_count() {
         *found.entry((file, line["rule_id"].as_str().unwrap().to_owned())).or_default() += 1;
     }
     let mut wanted = 0;
-    for row in std::fs::read_to_string(table).unwrap().lines().skip(1) {
+    for row in fs::read_to_string(table).unwrap().lines().skip(1) {
         let columns: Vec<&str> = row.rsplitn(4, ',').collect();
         let pair = (columns[3].trim_matches('"').to_owned(), columns[2].to_owned());
         assert_eq!(found.remove(&pair), columns[1].parse().ok(), "{pair:?}");

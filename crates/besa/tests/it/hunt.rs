@@ -241,6 +241,9 @@ fn an_interrupted_hunt_gives_what_it_found_and_says_that_it_is_partial() {
     assert!(said.contains("PARTIAL"), "{said}");
 }
 
+/// Channel, event id, event data.
+type Sort<'a> = (&'a str, u16, &'a [(&'a str, &'a str)]);
+
 /// Forwarded events: a file of several channels gives what a file for each channel gives.
 #[test]
 fn a_file_of_mixed_channels_gives_the_findings_of_its_parts() {
@@ -252,7 +255,7 @@ fn a_file_of_mixed_channels_gives_the_findings_of_its_parts() {
     let driver = [("ImageLoaded", "C:\\Windows\\System32\\drivers\\rwdsk.sys")];
     let service = [("ServiceName", "RawDisk3"), ("ImagePath", "\\??\\C:\\Windows\\rwdsk.sys")];
     let noise = [("LogonType", "3"), ("TargetUserName", "clerk")];
-    let kinds: [(&str, u16, &[(&str, &str)]); 4] =
+    let kinds: [Sort<'_>; 4] =
         [(SYSMON, 1, &process), (SYSMON, 6, &driver), ("System", 7045, &service), ("Security", 4624, &noise)];
     let records: Vec<_> = (1..=40).map(|id| (id, kinds[usize::try_from(id % 4).unwrap()])).collect();
 
@@ -279,7 +282,7 @@ fn a_file_of_mixed_channels_gives_the_findings_of_its_parts() {
     assert_eq!(mixed, findings(&parts));
 }
 
-fn write_log(path: &Path, records: &[(u64, (&str, u16, &[(&str, &str)]))]) {
+fn write_log(path: &Path, records: &[(u64, Sort<'_>)]) {
     let mut writer = EvtxWriter::new(fs::File::create(path).unwrap()).unwrap();
     for (record_id, (channel, event_id, data)) in records {
         let record = EvtxRecord {

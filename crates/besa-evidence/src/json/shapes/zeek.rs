@@ -53,12 +53,5 @@ fn is_name(log: &[u8]) -> bool {
 
 /// The same classes as for Zeek's own TSV.
 pub(super) fn class(log: &str) -> LogSource {
-    let log = log.to_ascii_lowercase();
-    let categories: &[&str] = match log.as_str() {
-        "conn" => &["firewall", "network_connection"],
-        "dns" => &["dns"],
-        "http" => &["proxy", "webserver"],
-        _ => &[],
-    };
-    LogSource::new("zeek", &[&log], categories)
+    crate::zeek::class_of(log.to_ascii_lowercase().as_bytes())
 }
