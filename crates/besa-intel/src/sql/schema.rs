@@ -1,0 +1,125 @@
+//! Numbered migrations: small steps, each in one transaction, never changed once released.
+//!
+//! `schema_version` holds the number of the last step done. A database of a later release is refused,
+//! not guessed at.
+
+use super::{Connection, Dialect, Val, first};
+use crate::store::StoreError;
+
+/// The schema this release writes.
+pub const SCHEMA_LATEST: i64 = STEPS.len() as i64;
+
+/// Steps in order; step n leads to version n + 1. `{int}`, `{key}`, `{text}`, `{blob}` and `{packed}` are
+/// the dialect's words for a 64-bit integer, a number that the database assigns, text compared
+/// octet by octet, octets, and a table kept in the order of its key.
+const STEPS: [&str; 2] = [
+    // 1: objects, collections, accounts.
+    "CREATE TABLE counter (name {text} PRIMARY KEY, value {int} NOT NULL);
+    INSERT INTO counter (name, value) VALUES ('commit', 0), ('epoch', 0), ('words', 0);
+    CREATE TABLE object_type (type {key}, name {text} NOT NULL UNIQUE);
+    CREATE TABLE object_id (oid {key}, id {text} NOT NULL UNIQUE, known {int} NOT NULL DEFAULT 0,
+        creator {int}, created {blob}, revoked {blob});
+    CREATE TABLE object_version (seq {int} PRIMARY KEY, oid {int} NOT NULL, type {int} NOT NULL,
+        version {blob} NOT NULL, version_text {text} NOT NULL, spec {int} NOT NULL, revoked {int} NOT NULL,
+        unversioned {int} NOT NULL, request {int} NOT NULL, raw {text} NOT NULL);
+    CREATE UNIQUE INDEX object_version_key ON object_version (oid, spec, version);
+    CREATE INDEX object_version_type ON object_version (type, seq);
+    CREATE TABLE request (request {key}, id {text} NOT NULL UNIQUE, who {text} NOT NULL, at {int} NOT NULL,
+        collection {int}, total {int} NOT NULL, failed {int} NOT NULL, outcomes {text});
+    CREATE TABLE arrival (seq {int} NOT NULL, request {int} NOT NULL, PRIMARY KEY (seq, request)) {packed};
+    CREATE TABLE conflict (conflict {key}, oid {int} NOT NULL, version {blob} NOT NULL, spec {int} NOT NULL,
+        digest {blob} NOT NULL, request {int} NOT NULL, raw {text} NOT NULL, UNIQUE (oid, version, spec, digest));
+    CREATE TABLE link (target {int} NOT NULL, role {int} NOT NULL, seq {int} NOT NULL,
+        PRIMARY KEY (target, role, seq)) {packed};
+    CREATE TABLE observable (value {text} NOT NULL, seq {int} NOT NULL, PRIMARY KEY (value, seq)) {packed};
+    CREATE TABLE word (word {text} NOT NULL, seq {int} NOT NULL, PRIMARY KEY (word, seq)) {packed};
+    CREATE TABLE api_root (name {text} PRIMARY KEY);
+    INSERT INTO api_root (name) VALUES ('api');
+    CREATE TABLE collection (collection {key}, id {text} NOT NULL UNIQUE, root {text} NOT NULL, alias {text},
+        title {text} NOT NULL, description {text}, last_added {int} NOT NULL, UNIQUE (root, alias));
+    CREATE TABLE member (collection {int} NOT NULL, seq {int} NOT NULL, object {int} NOT NULL, oid {int} NOT NULL,
+        type {int} NOT NULL, version {blob} NOT NULL, spec {int} NOT NULL, flags {int} NOT NULL,
+        added {int} NOT NULL, PRIMARY KEY (collection, seq)) {packed};
+    CREATE INDEX member_type ON member (collection, type, seq);
+    CREATE INDEX member_oid ON member (collection, oid, seq);
+    CREATE INDEX member_version ON member (collection, oid, spec, version);
+    CREATE TABLE account (name {text} PRIMARY KEY, role {text} NOT NULL, password {text},
+        certificate {text} UNIQUE, disabled {int} NOT NULL);
+    CREATE TABLE token (id {text} PRIMARY KEY, account {text} NOT NULL, label {text} NOT NULL, digest {blob} NOT NULL,
+        scope {text} NOT NULL, collection {int}, created {int} NOT NULL, expires {int});
+    CREATE TABLE access (collection {int} NOT NULL, account {text} NOT NULL, mode {int} NOT NULL,
+        PRIMARY KEY (collection, account)) {packed};
+    CREATE TABLE audit (entry {key}, at {int} NOT NULL, actor {text} NOT NULL, source {text} NOT NULL,
+        action {text} NOT NULL, target {text} NOT NULL, outcome {text} NOT NULL);",
+    // 2: cursors of our own pulls.
+    "CREATE TABLE cursor_name (name {text} PRIMARY KEY, value {text} NOT NULL);",
+];
+
+/// Brings a database to [`SCHEMA_LATEST`], or fails without changing it.
+pub(crate) fn migrate(connection: &mut dyn Connection) -> Result<(), StoreError> {
+    migrate_to(connection, SCHEMA_LATEST)
+}
+
+/// Brings a database to a version; tests make old databases with it.
+pub(crate) fn migrate_to(connection: &mut dyn Connection, wanted: i64) -> Result<(), StoreError> {
+    let dialect = connection.dialect();
+    begin_write(connection)?;
+    let done = steps(connection, dialect, wanted);
+    match done {
+        Ok(()) => connection.script("COMMIT"),
+        Err(error) => {
+            connection.script("ROLLBACK").ok();
+            Err(error)
+        }
+    }
+}
+
+fn steps(connection: &mut dyn Connection, dialect: Dialect, wanted: i64) -> Result<(), StoreError> {
+    let table = "CREATE TABLE IF NOT EXISTS schema_version (version {int} NOT NULL)";
+    connection.script(&spell(dialect, table))?;
+    let found = first(connection, "SELECT version FROM schema_version", &[], |row| row.int(0))?;
+    if found.is_none() {
+        connection.script("INSERT INTO schema_version (version) VALUES (0)")?;
+    }
+    let found = found.unwrap_or(0);
+    if found > SCHEMA_LATEST {
+        return Err(StoreError::Broken(format!(
+            "its schema has number {found}, this release knows {SCHEMA_LATEST}; use the release that wrote it"
+        )));
+    }
+    let todo = STEPS.iter().take(usize::try_from(wanted).unwrap_or(0));
+    for step in todo.skip(usize::try_from(found).unwrap_or(0)) {
+        connection.script(&spell(dialect, step))?;
+    }
+    connection.run("UPDATE schema_version SET version = ?1", &[Val::Int(wanted.max(found))])?;
+    Ok(())
+}
+
+/// Starts a transaction that no other writer shares, in this process or another.
+pub(crate) fn begin_write(connection: &mut dyn Connection) -> Result<(), StoreError> {
+    match connection.dialect() {
+        Dialect::Sqlite => connection.script("BEGIN IMMEDIATE"),
+        // Held to the end of the transaction, so numbers become visible in their order.
+        Dialect::Postgres => connection.script("BEGIN; SELECT pg_advisory_xact_lock(4774431)"),
+    }
+}
+
+fn spell(dialect: Dialect, sql: &str) -> String {
+    let words = match dialect {
+        Dialect::Sqlite => [
+            ("{int}", "INTEGER"),
+            ("{key}", "INTEGER PRIMARY KEY"),
+            ("{text}", "TEXT"),
+            ("{blob}", "BLOB"),
+            ("{packed}", "WITHOUT ROWID"),
+        ],
+        Dialect::Postgres => [
+            ("{int}", "BIGINT"),
+            ("{key}", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY"),
+            ("{text}", "TEXT COLLATE \"C\""),
+            ("{blob}", "BYTEA"),
+            ("{packed}", ""),
+        ],
+    };
+    words.iter().fold(sql.to_owned(), |sql, (name, word)| sql.replace(name, word))
+}
