@@ -1,0 +1,400 @@
+//! A TAXII 2.1 server as a function: request in, response out, over a [`Store`].
+//!
+//! | path | methods | section |
+//! |---|---|---|
+//! | `/taxii2/` | GET | 4.1 |
+//! | `/{root}/` | GET | 4.2 |
+//! | `/{root}/status/{id}/` | GET | 4.3 |
+//! | `/{root}/collections/` | GET | 5.1 |
+//! | `/{root}/collections/{id or alias}/` | GET | 5.2 |
+//! | `…/manifest/` | GET | 5.3 |
+//! | `…/objects/` | GET, POST | 5.4, 5.5 |
+//! | `…/objects/{id}/` | GET, DELETE | 5.6, 5.7 |
+//! | `…/objects/{id}/versions/` | GET | 5.8 |
+//!
+//! HEAD is answered as GET, the body dropped by whoever sends it. A missing slash at the end is
+//! forgiven.
+//!
+//! Invariants: no input makes a 5xx, only the store's own trouble does; a collection that the caller
+//! may not use is answered exactly as one that does not exist; one POST is one transaction, and its
+//! 202 means "durable".
+
+use besa_intel::{
+    Access, AuditEntry, Batch, Collection, Page, PageQuery, Store, StoreError, Time, VersionFilter, micros,
+    micros_text, prepare,
+};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::media::{TAXII_21, accepts, is_taxii};
+use super::query::{Filters, decode, read};
+use super::registry::{Caller, Registry};
+use super::resource;
+
+/// The path of discovery.
+pub const DISCOVERY: &str = "/taxii2/";
+/// Most objects in one envelope.
+pub const ENVELOPE_OBJECTS_MAX: usize = 200_000;
+
+/// What the server says of itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Title of the discovery resource.
+    pub title: String,
+    /// Its description.
+    pub description: String,
+    /// Whom to write to.
+    pub contact: Option<String>,
+    /// Largest body of a request, in bytes.
+    pub max_content_length: u64,
+}
+
+/// A request, read whole and authenticated.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Method.
+    pub method: &'a Method,
+    /// Path, percent-encoded as it came.
+    pub path: &'a str,
+    /// What stood behind `?`.
+    pub query: Option<&'a str>,
+    /// Headers.
+    pub headers: &'a HeaderMap,
+    /// Body.
+    pub body: &'a [u8],
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// From where, for the audit log.
+    pub source: &'a str,
+    /// The request's own id, given back in errors.
+    pub id: &'a str,
+    /// When it was received.
+    pub now: Time,
+}
+
+/// Answers a request.
+pub fn respond(
+    store: &dyn Store,
+    registry: &Registry,
+    about: &About,
+    request: &Request<'_>,
+) -> Response<Vec<u8>> {
+    let exchange = Exchange { store, registry, about, request };
+    exchange.route().unwrap_or_else(|failure| exchange.fail(&failure))
+}
+
+/// Why a request is not done.
+struct Failure {
+    status: StatusCode,
+    description: String,
+    allow: Option<&'static str>,
+}
+
+impl Failure {
+    fn new(status: StatusCode, description: impl Into<String>) -> Self {
+        Self { status, description: description.into(), allow: None }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let status = match error {
+            StoreError::Input(_) => StatusCode::BAD_REQUEST,
+            StoreError::Exists(_) => StatusCode::CONFLICT,
+            StoreError::Missing(_) => StatusCode::NOT_FOUND,
+            StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Broken(_) => {
+                let description = "the store cannot be used; the operator finds the reason in the log";
+                return Self::new(StatusCode::INTERNAL_SERVER_ERROR, description);
+            }
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+type Answer = Result<Response<Vec<u8>>, Failure>;
+
+struct Exchange<'a> {
+    store: &'a dyn Store,
+    registry: &'a Registry,
+    about: &'a About,
+    request: &'a Request<'a>,
+}
+
+impl Exchange<'_> {
+    fn route(&self) -> Answer {
+        let path = self.request.path.trim_matches('/');
+        let parts: Option<Vec<String>> = path.split('/').map(decode).collect();
+        let parts = parts.ok_or_else(not_found)?;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        match parts.as_slice() {
+            ["taxii2"] => self.get(|| self.discovery()),
+            [root] if self.shows(root) => self.get(|| Ok(self.json(StatusCode::OK, &self.api_root(root)))),
+            [root, "status", id] if self.shows(root) => self.get(|| self.status(id)),
+            [root, "collections"] if self.shows(root) => self.get(|| {
+                let visible = self.registry.visible(self.request.caller, root);
+                Ok(self.json(StatusCode::OK, &resource::collections(&visible)))
+            }),
+            [root, "collections", name, rest @ ..] => {
+                let found = self.registry.collection(self.request.caller, root, name);
+                let (collection, access) = found.ok_or_else(not_found)?;
+                self.in_collection(collection, access, rest)
+            }
+            _ => Err(not_found()),
+        }
+    }
+
+    fn in_collection(&self, collection: &Collection, access: Access, rest: &[&str]) -> Answer {
+        match rest {
+            [] => self.get(|| Ok(self.json(StatusCode::OK, &resource::collection(collection, access)))),
+            ["manifest"] => self.get(|| {
+                let query = PageQuery { content: false, ..self.query(Filters::All)? };
+                let page = self.page(collection, access, &query)?;
+                Ok(self.paged(&page, resource::manifest(&page)))
+            }),
+            ["objects"] if *self.request.method == Method::POST => self.add(collection, access),
+            ["objects"] => self.only_get("GET, HEAD, POST", || {
+                let page = self.page(collection, access, &self.query(Filters::All)?)?;
+                Ok(self.paged(&page, resource::envelope(&page)))
+            }),
+            ["objects", id] if *self.request.method == Method::DELETE => self.delete(collection, access, id),
+            ["objects", id] => self.only_get("GET, HEAD, DELETE", || {
+                let query = PageQuery { ids: vec![(*id).to_owned()], ..self.query(Filters::Object)? };
+                let page = self.page(collection, access, &query)?;
+                self.listed(collection, id, &page)?;
+                Ok(self.paged(&page, resource::envelope(&page)))
+            }),
+            ["objects", id, "versions"] => self.get(|| {
+                let query = self.query(Filters::Versions)?;
+                let query = PageQuery { ids: vec![(*id).to_owned()], content: false, ..query };
+                let page = self.page(collection, access, &query)?;
+                self.listed(collection, id, &page)?;
+                Ok(self.paged(&page, resource::versions(&page)))
+            }),
+            _ => Err(not_found()),
+        }
+    }
+
+    fn discovery(&self) -> Answer {
+        let caller = self.request.caller;
+        let roots = &self.registry.directory().roots;
+        let mut shown: Vec<&str> =
+            roots.iter().map(String::as_str).filter(|root| self.registry.shows_root(caller, root)).collect();
+        // The first is the default.
+        shown.sort_by_key(|root| *root != besa_intel::DEFAULT_ROOT);
+        let about = self.about;
+        let body = resource::discovery(&about.title, &about.description, about.contact.as_deref(), &shown);
+        Ok(self.json(StatusCode::OK, &body))
+    }
+
+    fn api_root(&self, root: &str) -> Value {
+        let title = format!("{} ({root})", self.about.title);
+        resource::api_root(&title, self.about.max_content_length)
+    }
+
+    /// A status is for the one who sent the request, and for administrators.
+    fn status(&self, id: &str) -> Answer {
+        let receipt = self.store.request(&id.to_ascii_lowercase())?.ok_or_else(not_found)?;
+        let caller = self.request.caller;
+        if receipt.who != caller.name && caller.role != besa_intel::account::Role::Administrator {
+            return Err(not_found());
+        }
+        Ok(self.json(StatusCode::OK, &resource::status(&receipt)))
+    }
+
+    fn add(&self, collection: &Collection, access: Access) -> Answer {
+        self.acceptable()?;
+        if !access.write {
+            return Err(forbidden("write to"));
+        }
+        let content_type = header(self.request.headers, &CONTENT_TYPE);
+        if !is_taxii(content_type) {
+            let description = format!("the body must be `{TAXII_21}` by its Content-Type");
+            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, description));
+        }
+        if self.request.body.len() as u64 > self.about.max_content_length {
+            let description = format!(
+                "the body is longer than {} bytes; send fewer objects",
+                self.about.max_content_length
+            );
+            return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, description));
+        }
+        let objects = envelope_objects(self.request.body)?.into_iter().map(prepare).collect();
+        let caller = &self.request.caller.name;
+        let mut batch = Batch::new(caller, self.request.now, Some(collection.key), objects);
+        batch.audit = Some(self.audit("202"));
+        let receipt = self.store.add_objects(batch)?;
+        Ok(self.json(StatusCode::ACCEPTED, &resource::status(&receipt)))
+    }
+
+    fn delete(&self, collection: &Collection, access: Access, id: &str) -> Answer {
+        self.acceptable()?;
+        if !(access.read && access.write) {
+            return Err(forbidden("delete from"));
+        }
+        let query = self.query(Filters::Object)?;
+        let (versions, specs): (&VersionFilter, _) = (&query.versions, query.specs.as_deref());
+        let gone = self.store.unlist(collection.key, id, versions, specs, Some(self.audit("200")))?;
+        if gone == 0 {
+            return Err(not_found());
+        }
+        Ok(self.body(StatusCode::OK, Vec::new()))
+    }
+
+    fn page(&self, collection: &Collection, access: Access, query: &PageQuery) -> Result<Page, Failure> {
+        if !access.read {
+            return Err(forbidden("read from"));
+        }
+        Ok(self.store.page(collection.key, query)?)
+    }
+
+    /// 404 if no version of the object is in the collection at all.
+    fn listed(&self, collection: &Collection, id: &str, page: &Page) -> Result<(), Failure> {
+        if page.entries.is_empty() && !self.store.lists(collection.key, id)? {
+            return Err(not_found());
+        }
+        Ok(())
+    }
+
+    fn query(&self, filters: Filters) -> Result<PageQuery, Failure> {
+        read(self.request.query, filters)
+            .map_err(|description| Failure::new(StatusCode::BAD_REQUEST, description))
+    }
+
+    fn shows(&self, root: &str) -> bool {
+        self.registry.shows_root(self.request.caller, root)
+    }
+
+    fn get(&self, answer: impl FnOnce() -> Answer) -> Answer {
+        self.only_get("GET, HEAD", answer)
+    }
+
+    fn only_get(&self, allow: &'static str, answer: impl FnOnce() -> Answer) -> Answer {
+        if !matches!(*self.request.method, Method::GET | Method::HEAD) {
+            let description = format!("this resource knows {allow}");
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            return Err(Failure { allow: Some(allow), ..Failure::new(status, description) });
+        }
+        self.acceptable()?;
+        answer()
+    }
+
+    fn acceptable(&self) -> Result<(), Failure> {
+        if self.request.headers.get_all(ACCEPT).iter().any(|value| accepts(value.to_str().ok()))
+            || !self.request.headers.contains_key(ACCEPT)
+        {
+            return Ok(());
+        }
+        Err(Failure::new(StatusCode::NOT_ACCEPTABLE, format!("this server answers in `{TAXII_21}` only")))
+    }
+
+    fn audit(&self, outcome: &str) -> AuditEntry {
+        AuditEntry {
+            at: micros(self.request.now),
+            actor: self.request.caller.name.clone(),
+            source: self.request.source.to_owned(),
+            action: self.request.method.to_string(),
+            target: self.request.path.to_owned(),
+            outcome: outcome.to_owned(),
+        }
+    }
+
+    fn fail(&self, failure: &Failure) -> Response<Vec<u8>> {
+        let body = resource::error(failure.status, &failure.description, self.request.id);
+        let mut response = self.json(failure.status, &body);
+        if let Some(allow) = failure.allow {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if failure.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    /// A page with the times of its first and last object (section 3.3.2).
+    fn paged(&self, page: &Page, body: Vec<u8>) -> Response<Vec<u8>> {
+        let mut response = self.body(StatusCode::OK, body);
+        let ends = [
+            (HeaderName::from_static("x-taxii-date-added-first"), page.entries.first()),
+            (HeaderName::from_static("x-taxii-date-added-last"), page.entries.last()),
+        ];
+        for (name, entry) in ends {
+            let value = entry.and_then(|entry| HeaderValue::try_from(micros_text(entry.added)).ok());
+            if let Some(value) = value {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+
+    fn json(&self, status: StatusCode, body: &Value) -> Response<Vec<u8>> {
+        self.body(status, body.to_string().into_bytes())
+    }
+
+    fn body(&self, status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
+        message(status, body)
+    }
+}
+
+/// A TAXII error outside of any exchange, e.g. 401 before there is a caller.
+pub fn error(status: StatusCode, description: &str, id: &str) -> Response<Vec<u8>> {
+    message(status, resource::error(status, description, id).to_string().into_bytes())
+}
+
+fn message(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TAXII_21));
+    response
+}
+
+fn not_found() -> Failure {
+    Failure::new(StatusCode::NOT_FOUND, "there is no such resource, or you may not use it")
+}
+
+fn forbidden(what: &str) -> Failure {
+    Failure::new(StatusCode::FORBIDDEN, format!("you may not {what} this collection"))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    objects: Option<&'a RawValue>,
+}
+
+/// The objects of an envelope, or of a bundle, which clients of the field send too.
+fn envelope_objects(body: &[u8]) -> Result<Vec<&RawValue>, Failure> {
+    let malformed = |error: &dyn std::fmt::Display| {
+        Failure::new(StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}"))
+    };
+    let no_envelope = |what: &str| {
+        let description = format!("the body is no envelope: {what} (section 3.7)");
+        Failure::new(StatusCode::UNPROCESSABLE_ENTITY, description)
+    };
+    let text = std::str::from_utf8(body).map_err(|error| malformed(&error))?;
+    let whole: &RawValue = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+    if !whole.get().starts_with('{') {
+        return Err(no_envelope("it must be a JSON object"));
+    }
+    let envelope: Envelope<'_> =
+        serde_json::from_str(whole.get()).map_err(|error| no_envelope(&error.to_string()))?;
+    let list = envelope.objects.ok_or_else(|| no_envelope("it has no `objects`"))?;
+    let objects: Vec<&RawValue> =
+        serde_json::from_str(list.get()).map_err(|_| no_envelope("`objects` must be a list"))?;
+    if objects.is_empty() {
+        return Err(no_envelope("`objects` is empty"));
+    }
+    if objects.len() > ENVELOPE_OBJECTS_MAX {
+        let description =
+            format!("the envelope has {} objects, at most {ENVELOPE_OBJECTS_MAX} are read", objects.len());
+        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, description));
+    }
+    Ok(objects)
+}
