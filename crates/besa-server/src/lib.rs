@@ -1,0 +1,141 @@
+//! HTTP: sockets, TLS, accounts, limits, health and metrics around [`besa_exchange::taxii::server`].
+//!
+//! ```no_run
+//! let store = std::sync::Arc::new(besa_intel::open_sqlite("/var/lib/besa/intel.sqlite".as_ref())?);
+//! let running = besa_server::start(store, besa_server::Options::loopback(8080))?;
+//! println!("{}", running.url());
+//! running.stop();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What a stranger can make us spend is bounded:
+//!
+//! | what | bound | where |
+//! |---|---|---|
+//! | connections | in total and per address | `listen` |
+//! | a slow head, handshake or reader | time | `listen` |
+//! | a slow or large body | pace, size, memory of all bodies together | `body` |
+//! | password checks | two at a time, failures per address | `auth` |
+//! | requests of one user | per second | `auth` |
+//!
+//! No bound is kept per account name alone: nobody can lock another out by failing in their name.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
+
+mod auth;
+mod body;
+mod clock;
+mod listen;
+mod metrics;
+mod service;
+pub mod tls;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use besa_exchange::taxii::server::About;
+use besa_intel::Store;
+
+pub use clock::now;
+pub use listen::Running;
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// TLS, or none.
+    pub tls: Option<tls::Identity>,
+    /// Certificates (PEM) of authorities whose client certificates are taken.
+    pub client_authorities: Option<Vec<u8>>,
+    /// Plain HTTP although others than this machine can reach it.
+    pub insecure_http: bool,
+    /// What discovery says.
+    pub about: About,
+    /// Bounds.
+    pub limits: Limits,
+    /// Stop at SIGINT and SIGTERM.
+    pub stop_at_signals: bool,
+}
+
+/// Bounds on what strangers and users may spend.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections.
+    pub connections: usize,
+    /// Open connections of one address (IPv6: one /64).
+    pub connections_per_address: usize,
+    /// Requests of one user per second; bursts of twice as many.
+    pub requests_per_second: u32,
+    /// Failed passwords of one address per minute; per user name a fifth of it.
+    pub failures_per_minute: u32,
+    /// Largest body, in bytes.
+    pub body_bytes: u64,
+    /// All bodies being read or worked on, in bytes.
+    pub bodies_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 2_048,
+            connections_per_address: 512,
+            requests_per_second: 2_000,
+            failures_per_minute: 50,
+            body_bytes: 32 << 20,
+            bodies_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Options {
+    /// Plain HTTP on this machine only.
+    pub fn loopback(port: u16) -> Self {
+        let limits = Limits::default();
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+            tls: None,
+            client_authorities: None,
+            insecure_http: false,
+            about: About {
+                title: "Besa".to_owned(),
+                description: "Threat intelligence of this node".to_owned(),
+                contact: None,
+                max_content_length: limits.body_bytes,
+            },
+            limits,
+            stop_at_signals: false,
+        }
+    }
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on `{0}`: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// No TLS where others can listen in.
+    #[error(
+        "`{0}` can be reached from other machines and there is no TLS; give a certificate, or say --insecure-http"
+    )]
+    Plain(SocketAddr),
+    /// A certificate, key or authority cannot be used.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// No threads or random numbers.
+    #[error("the server cannot start: {0}")]
+    System(String),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] besa_intel::StoreError),
+}
+
+/// Starts serving in threads of its own.
+pub fn start(store: Arc<dyn Store>, options: Options) -> Result<Running, ServeError> {
+    if options.tls.is_none() && !options.insecure_http && !options.listen.ip().is_loopback() {
+        return Err(ServeError::Plain(options.listen));
+    }
+    store.check()?;
+    listen::start(store, options)
+}

@@ -1,0 +1,155 @@
+//! A node on loopback and a client for it.
+
+use std::sync::Arc;
+
+use besa_intel::account::{Role, hash_password};
+use besa_intel::{Access, Collection, NewCollection, Store, User};
+use besa_server::{Options, Running, now, start};
+use http::HeaderMap;
+use serde_json::Value;
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+pub(crate) const TAXII: &str = "application/taxii+json;version=2.1";
+
+pub(crate) struct Node {
+    pub(crate) running: Running,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) feed: Collection,
+    pub(crate) inbox: Collection,
+    pub(crate) hidden: Collection,
+    _folder: tempfile::TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Node {
+    pub(crate) fn start() -> Self {
+        Self::start_with(Options::loopback(0))
+    }
+
+    /// Users `writer` (rw on the feed, wo on the inbox), `reader` (ro on the feed), `boss`.
+    pub(crate) fn start_with(options: Options) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> =
+            Arc::new(besa_intel::open_sqlite(&folder.path().join("intel.sqlite")).unwrap());
+        let hash = hash_password(PASSWORD).unwrap();
+        for (name, role) in
+            [("writer", Role::Contributor), ("reader", Role::Reader), ("boss", Role::Administrator)]
+        {
+            let password = Some(hash.clone());
+            let user = User { name: name.into(), role, password, certificate: None, disabled: false };
+            store.add_user(&user).unwrap();
+        }
+        let make = |title: &str, alias: &str, root: &str| {
+            let new = NewCollection {
+                alias: Some(alias.into()),
+                root: root.into(),
+                description: Some("for tests".into()),
+                ..NewCollection::titled(title)
+            };
+            store.add_collection(&new, now()).unwrap()
+        };
+        let (feed, inbox) = (make("Feed", "feed", "api"), make("Inbox", "inbox", "api"));
+        let hidden = make("Hidden", "hidden", "secret");
+        for (collection, user, access) in
+            [(&feed, "writer", "rw"), (&inbox, "writer", "wo"), (&feed, "reader", "rw")]
+        {
+            store.set_access(collection.key, user, Access::parse(access).unwrap()).unwrap();
+        }
+        let running = start(Arc::clone(&store), options).unwrap();
+        Self { running, store, feed, inbox, hidden, _folder: folder }
+    }
+
+    pub(crate) fn base(&self) -> String {
+        self.running.url().trim_end_matches("/taxii2/").to_owned()
+    }
+
+    pub(crate) fn get(&self, user: &str, path: &str) -> Answer {
+        self.send("GET", user, path, &[("accept", TAXII)], None)
+    }
+
+    pub(crate) fn post(&self, user: &str, path: &str, body: &str) -> Answer {
+        self.send("POST", user, path, &[("accept", TAXII), ("content-type", TAXII)], Some(body))
+    }
+
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        user: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Answer {
+        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.base()));
+        if !user.is_empty() {
+            request = request.header("authorization", basic(user, PASSWORD));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .accept(ureq::config::AutoHeaderValue::None)
+            .build()
+            .into();
+        let mut response = match body {
+            Some(body) => agent.run(request.body(body.to_owned()).unwrap()),
+            None => agent.run(request.body(()).unwrap()),
+        }
+        .unwrap();
+        let body = response.body_mut().with_config().limit(1 << 30).read_to_string().unwrap();
+        Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+    }
+}
+
+pub(crate) fn basic(user: &str, password: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let text = format!("{user}:{password}");
+    let encoded: String = text
+        .as_bytes()
+        .chunks(3)
+        .flat_map(|chunk| {
+            let mut bytes = [0u8; 3];
+            bytes[..chunk.len()].copy_from_slice(chunk);
+            let bits = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
+            (0..4).map(move |place| match place <= chunk.len() {
+                true => LETTERS[(bits >> (18 - 6 * place) & 63) as usize] as char,
+                false => '=',
+            })
+        })
+        .collect();
+    format!("Basic {encoded}")
+}
+
+/// A campaign's id.
+pub(crate) fn id(number: u64) -> String {
+    format!("campaign--00000000-0000-4000-8000-{number:012x}")
+}
+
+pub(crate) fn campaign(number: u64, modified: &str) -> String {
+    let id = id(number);
+    format!(
+        r#"{{"type":"campaign","spec_version":"2.1","id":"{id}","created":"2020-01-01T00:00:00.000Z","modified":"{modified}","name":"c{number}"}}"#
+    )
+}
+
+pub(crate) fn envelope(objects: &[String]) -> String {
+    format!(r#"{{"objects":[{}]}}"#, objects.join(","))
+}
