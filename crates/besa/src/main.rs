@@ -1,4 +1,5 @@
-//! The `besa` command: evidence and rules in, findings out.
+//! The `besa` command: evidence and rules in, findings out; and the node that keeps and exchanges
+//! intelligence.
 //!
 //! | folder | what lives there |
 //! |---|---|

@@ -9,6 +9,11 @@ Start here:
   besa hunt -r sigma/rules evidence/     hunt with your rules
   besa hunt -i iocs.txt -i bundle.json evidence/
 
+As a node:
+  besa intel import bundle.json          keep intelligence
+  besa serve                             serve it over TAXII 2.1
+  besa taxii pull URL                    take in what another server has
+
 Exit codes of a hunt: 0 nothing found, 1 findings, 2 error, 130 stopped before anything was found.";
 
 pub(super) const HUNT_SHORT: &str = "`besa hunt --help` has examples.";
@@ -60,6 +65,45 @@ Example:
 pub(super) const PATTERN_MATCH: &str = "\
 Example:
   besa pattern match \"[domain-name:value = 'example.com'] REPEATS 5 TIMES WITHIN 60 SECONDS\" observed.json";
+
+pub(super) const SERVE: &str = "\
+Examples:
+  besa collection add --title Feed --alias feed
+  besa user add ana --role contributor --password-stdin < password
+  besa collection access feed ana=rw
+  besa serve
+      A node for this machine at http://127.0.0.1:6443/taxii2/.
+
+  besa serve --data /var/lib/besa --listen [::]:6443 --tls-certificate chain.pem --tls-key key.pem
+      A node for others.";
+
+pub(super) const USER_ADD: &str = "\
+Examples:
+  besa user add ana --role contributor --password-stdin < password
+  besa user add feed-reader --role reader --certificate reader.pem";
+
+pub(super) const TOKEN_ADD: &str = "\
+Example:
+  besa token add ana --label siem --scope ro --days 30";
+
+pub(super) const COLLECTION_ADD: &str = "\
+Example:
+  besa collection add --title Feed --alias feed --access ana=rw --access bob=ro";
+
+pub(super) const INTEL_IMPORT: &str = "\
+Examples:
+  besa intel import bundle.json --collection feed
+  curl -s https://feed.example/bundle.json | besa intel import -";
+
+pub(super) const INTEL_SEARCH: &str = "\
+Examples:
+  besa intel search 'webshell sharepoint'
+  besa intel search --value 'hxxp://evil[.]example/a'
+  besa intel search --type indicator --limit 10";
+
+pub(super) const TAXII_PULL: &str = "\
+Example:
+  besa taxii pull https://node.example/api/collections/feed/ --user ana --password-stdin < password";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

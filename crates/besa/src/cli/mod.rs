@@ -1,10 +1,14 @@
 //! The arguments of `besa` and the help that teaches them; what they do is in `commands`.
 
 mod examples;
+mod exchange;
 mod hunt;
+mod node;
 mod tools;
 
+pub(crate) use exchange::{IntelCommand, PeerArgs, TaxiiCommand};
 pub(crate) use hunt::{DemoArgs, ExplainArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
+pub(crate) use node::{BackupCommand, CollectionCommand, DataArgs, ServeArgs, TokenCommand, UserCommand};
 pub(crate) use tools::{
     CompletionsArgs, ManArgs, PatternCommand, PatternMatchArgs, RulesCheckArgs, RulesCommand, RulesTestArgs,
     ScenarioCommand, ScenarioWriteArgs,
@@ -18,6 +22,8 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, Valu
 /// CEF, LEEF, CSV; in gz, zstd, zip and tar), holds it against Sigma rules, STIX patterns and
 /// indicators in one pass, and gives every finding on one timeline. What could not be read, which
 /// rules could not be loaded, and which could not apply is always said.
+///
+/// As a node it keeps intelligence as received and exchanges it over TAXII 2.1.
 #[derive(Debug, Parser)]
 #[command(name = "besa", version, max_term_width = 100, propagate_version = true)]
 #[command(after_help = examples::TOP_SHORT, after_long_help = examples::TOP)]
@@ -49,6 +55,25 @@ pub(crate) enum Command {
     /// The built-in attack scenario.
     #[command(subcommand)]
     Scenario(ScenarioCommand),
+    Serve(Box<ServeArgs>),
+    /// The store of intelligence: objects in, out, and found.
+    #[command(subcommand)]
+    Intel(IntelCommand),
+    /// Exchange with other TAXII servers: look, pull, push.
+    #[command(subcommand)]
+    Taxii(TaxiiCommand),
+    /// The node's collections, and who may use them.
+    #[command(subcommand)]
+    Collection(CollectionCommand),
+    /// The node's users.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// API tokens of users.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Copy the store while it is in use, and put a copy back.
+    #[command(subcommand)]
+    Backup(BackupCommand),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

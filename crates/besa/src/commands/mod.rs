@@ -1,13 +1,21 @@
 //! What each subcommand does. Each function returns the exit code.
 
+mod backup;
+mod collection;
 mod demo;
 mod explain;
 mod hunt;
 mod input;
+mod intel;
+mod node;
 mod pattern;
 mod rules;
 mod scenario;
+mod serve;
 mod shell;
+mod taxii;
+mod token;
+mod user;
 
 use crate::cli::Command;
 use crate::terminal::Terminal;
@@ -21,6 +29,13 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> anyhow::Result<u8> {
         Command::Rules(command) => rules::run(&command, terminal),
         Command::Pattern(command) => pattern::run(&command, terminal),
         Command::Scenario(command) => scenario::run(&command, terminal),
+        Command::Serve(arguments) => serve::serve(&arguments, terminal),
+        Command::Intel(command) => intel::run(&command, terminal),
+        Command::Taxii(command) => taxii::run(&command, terminal),
+        Command::Collection(command) => collection::run(&command),
+        Command::User(command) => user::run(&command),
+        Command::Token(command) => token::run(&command),
+        Command::Backup(command) => backup::run(&command, terminal),
         Command::Completions(arguments) => shell::completions(&arguments, terminal),
         Command::Man(arguments) => shell::man(&arguments, terminal),
     }

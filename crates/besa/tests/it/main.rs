@@ -5,6 +5,7 @@ mod foreign;
 mod formats;
 mod hunt;
 mod intel;
+mod node;
 mod tidy;
 mod tools;
 

@@ -12,7 +12,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("besa-sigma", &[]),
     ("besa-evidence", &["besa-event"]),
     ("besa-detect", &["besa-event", "besa-sigma", "besa-stix"]),
-    ("besa", &["besa-detect", "besa-event", "besa-evidence", "besa-sigma", "besa-stix"]),
+    ("besa-intel", &["besa-stix"]),
+    ("besa-exchange", &["besa-intel"]),
+    ("besa-server", &["besa-exchange", "besa-intel"]),
+    (
+        "besa",
+        &[
+            "besa-detect",
+            "besa-event",
+            "besa-evidence",
+            "besa-exchange",
+            "besa-intel",
+            "besa-server",
+            "besa-sigma",
+            "besa-stix",
+        ],
+    ),
 ];
 
 #[test]

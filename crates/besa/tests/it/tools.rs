@@ -21,6 +21,13 @@ fn short_help() {
           rules        Look at rules: which load, and what one says of an event
           pattern      Look at STIX patterns: is one valid, does it match observations
           scenario     The built-in attack scenario
+          serve        Serve the store of intelligence over TAXII 2.1
+          intel        The store of intelligence: objects in, out, and found
+          taxii        Exchange with other TAXII servers: look, pull, push
+          collection   The node's collections, and who may use them
+          user         The node's users
+          token        API tokens of users
+          backup       Copy the store while it is in use, and put a copy back
           completions  Print completions for a shell
           man          Print the manual page
           help         Print this message or the help of the given subcommand(s)

@@ -1,0 +1,78 @@
+//! `besa serve`: the node, until it is told to stop.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use besa_exchange::taxii::server::About;
+use besa_server::tls::Identity;
+use besa_server::{Limits, Options};
+
+use super::node::note;
+use crate::cli::ServeArgs;
+use crate::terminal::Terminal;
+
+/// Serves until a signal, then ends what is under way.
+pub(super) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<u8> {
+    start_log(args.log_json, terminal);
+    let store = args.data.open()?;
+    let limits = Limits {
+        body_bytes: args.body_mib << 20,
+        bodies_bytes: (args.body_mib << 20).max(Limits::default().bodies_bytes),
+        ..Limits::default()
+    };
+    let read =
+        |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()));
+    let options = Options {
+        listen: args.listen,
+        tls: identity(args, terminal)?,
+        client_authorities: args.client_ca.as_ref().map(read).transpose()?,
+        insecure_http: args.insecure_http,
+        about: About {
+            title: args.title.clone(),
+            description: "Threat intelligence of this node".to_owned(),
+            contact: args.contact.clone(),
+            max_content_length: limits.body_bytes,
+        },
+        limits,
+        stop_at_signals: true,
+    };
+    if store.directory()?.users.is_empty() {
+        note(terminal, "no user yet: besa user add NAME --role administrator --password-stdin");
+    }
+    let running = besa_server::start(store, options)?;
+    note(terminal, format_args!("serving {}", running.url()));
+    running.wait();
+    note(terminal, "stopped");
+    Ok(0)
+}
+
+/// The given certificate; else our own where TLS is due.
+fn identity(args: &ServeArgs, terminal: &Terminal) -> Result<Option<Identity>> {
+    if let (Some(certificate), Some(key)) = (&args.tls_certificate, &args.tls_key) {
+        return Ok(Some(Identity::read(certificate, key)?));
+    }
+    if args.insecure_http || (args.listen.ip().is_loopback() && !args.tls) {
+        return Ok(None);
+    }
+    let folder = args.data.folder().join("tls");
+    let mut names = args.tls_name.clone();
+    if !args.listen.ip().is_unspecified() {
+        names.push(args.listen.ip().to_string());
+    }
+    let identity = Identity::own(&folder, &names)?;
+    note(terminal, format_args!("own certificate: {}", folder.join("certificate.pem").display()));
+    Ok(Some(identity))
+}
+
+/// Log to standard error; `BESA_LOG` chooses what.
+fn start_log(json: bool, terminal: &Terminal) {
+    let usual = if terminal.is_quiet() { "error" } else { "info" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BESA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        log.json().init();
+    } else {
+        log.with_ansi(false).init();
+    }
+}
