@@ -7,12 +7,15 @@ use serde_json::Value;
 
 /// Which of our crates each may use; the table of ARCHITECTURE.md.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("besa-simd", &[]),
     ("besa-event", &[]),
     ("besa-stix", &[]),
     ("besa-sigma", &[]),
     ("besa-evidence", &["besa-event"]),
     ("besa-detect", &["besa-event", "besa-sigma", "besa-stix"]),
+    ("besa-archive", &["besa-event"]),
     ("besa-intel", &["besa-stix"]),
+    ("besa-alliance", &["besa-stix"]),
     ("besa-exchange", &["besa-intel"]),
     ("besa-server", &["besa-exchange", "besa-intel"]),
     (

@@ -1,0 +1,1 @@
+//! Members, charter, keys, signed releases and the policy that decides what may leave.

@@ -1,0 +1,1 @@
+//! The event history and its index of observables; searched again for every new indicator.

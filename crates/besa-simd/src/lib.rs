@@ -1,0 +1,1 @@
+//! The only unsafe code: masks over blocks of bytes, each with its scalar twin.
