@@ -2,7 +2,8 @@
 //! indexes, outside the write lock.
 //!
 //! A MUST that is broken refuses this object and no other; a SHOULD is a warning. The text itself is
-//! never changed. Limits are those of [`besa_stix::object`].
+//! never changed. Limits are those of [`besa_stix::object`], [`VERSION_BYTES_MAX`] and, for what comes in
+//! one request, [`REGEXES_MAX`].
 
 use besa_stix::canonical::strict_value;
 use besa_stix::object::Object;
@@ -19,6 +20,12 @@ use crate::store::{StoreError, VersionKey};
 const REASONS_MAX: usize = 8;
 /// Longest reason kept, in characters.
 const REASON_CHARS_MAX: usize = 400;
+/// Longest `created` or `modified` taken, in bytes. The standard allows any number of sub-second
+/// digits, and they are given back in manifests and statuses a thousand at a time.
+pub const VERSION_BYTES_MAX: usize = 64;
+/// Most patterns with regular expressions in one request: checking a hostile one takes tens of
+/// milliseconds.
+pub const REGEXES_MAX: usize = 2_000;
 /// Most references, observable values or words indexed of one object.
 pub(crate) const INDEXED_MAX: usize = 4_096;
 
@@ -87,6 +94,11 @@ pub enum Role {
 /// Checks one object.
 pub fn prepare(raw: &RawValue) -> Prepared {
     let object = Object::from_raw(raw).map_err(|error| refusal(raw, &error.to_string()))?;
+    let header = object.header();
+    if [&header.created, &header.modified].into_iter().flatten().any(|at| at.text.len() > VERSION_BYTES_MAX) {
+        let reason = format!("a version is longer than the {VERSION_BYTES_MAX} bytes that are taken");
+        return Err(refusal(raw, &reason));
+    }
     let value = strict_value(raw.get().as_bytes()).map_err(|error| refusal(raw, &error.to_string()))?;
     let problems = validate(&value);
     let reasons = |wanted: Level| {
@@ -102,6 +114,26 @@ pub fn prepare(raw: &RawValue) -> Prepared {
         return Err(refusal(raw, "a bundle is no object; send its objects (section 8)"));
     }
     Ok(candidate(&object, &value, warnings))
+}
+
+/// Checks the objects of one request of a stranger. Those with regular expressions beyond
+/// [`REGEXES_MAX`] are refused unchecked.
+pub fn prepare_request(objects: &[&RawValue]) -> Vec<Prepared> {
+    let mut regexes = 0;
+    let mut one = |raw: &&RawValue| {
+        // A superset: escapes inside JSON cannot hide an operator written in plain letters, and one
+        // written in escapes is found by its backslash-u.
+        let text = raw.get();
+        regexes +=
+            usize::from(text.contains("MATCHES") || (text.contains("\\u00") && text.contains("pattern")));
+        if regexes > REGEXES_MAX {
+            let reason =
+                format!("the request has more than {REGEXES_MAX} patterns with MATCHES; send fewer at once");
+            return Err(refusal(raw, &reason));
+        }
+        prepare(raw)
+    };
+    objects.iter().map(&mut one).collect()
 }
 
 /// Checks every object of a TAXII envelope, bundle, list, single object or JSON lines.
@@ -224,7 +256,7 @@ fn refusal(raw: &RawValue, reason: &str) -> Refusal {
     let (id, version) = named.map_or((None, None), |named| (named.id, named.modified.or(named.created)));
     Refusal {
         id: id.map(|id| clip(&id)),
-        version: version.filter(|text| Instant::parse(text).is_ok()),
+        version: version.filter(|text| text.len() <= VERSION_BYTES_MAX && Instant::parse(text).is_ok()),
         reason: clip(reason),
     }
 }

@@ -18,9 +18,8 @@ const SQLITE_HINTS: [&str; 2] = ["INDEXED BY member_type", "INDEXED BY member_oi
 
 /// Opens a store by a connection string (`postgres://user@host/database` or `host=… dbname=…`).
 pub fn open(url: &str) -> Result<Database<Postgres>, StoreError> {
-    let writer = connect(url)?;
     let url = url.to_owned();
-    Database::start(writer, move || connect(&url))
+    Database::start(move |_| connect(&url))
 }
 
 /// A connection.
@@ -72,15 +71,21 @@ impl Connection for Postgres {
         &mut self,
         sql: &'static str,
         values: &[Val<'_>],
-        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(&dyn Row) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let statement = self.prepare(sql)?;
         let values: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
         let mut rows = self.client.query_raw(&statement, values).map_err(|error| broken(&error))?;
         while let Some(row) = rows.next().map_err(|error| broken(&error))? {
-            each(&PostgresRow(&row))?;
+            if !each(&PostgresRow(&row))? {
+                break;
+            }
         }
         Ok(())
+    }
+
+    fn is_alive(&self) -> bool {
+        !self.client.is_closed()
     }
 }
 
@@ -136,9 +141,18 @@ impl Row for PostgresRow<'_> {
 }
 
 fn broken(error: &postgres::Error) -> StoreError {
-    if error.is_closed() {
+    if error.is_closed() || is_passing(error) {
         return StoreError::Busy(error.to_string());
     }
     let reason = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
     StoreError::Broken(reason)
+}
+
+/// Whether trying again may help: the server stops or restarts (class 57), is out of something (53),
+/// chose another transaction (40), or the socket broke.
+fn is_passing(error: &postgres::Error) -> bool {
+    match error.code() {
+        Some(code) => ["57P", "53", "40"].iter().any(|class| code.code().starts_with(class)),
+        None => std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>),
+    }
 }

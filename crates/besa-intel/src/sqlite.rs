@@ -1,7 +1,7 @@
 //! SQLite: write-ahead log, `synchronous=FULL`, one file.
 //!
 //! A missing file is made; a file of another application, of a later release or damaged is refused
-//! with its name. Several processes may use one file: writers wait for each other up to
+//! with its name. It is for its owner alone: it holds password hashes. Several processes may use one file: writers wait for each other up to
 //! [`BUSY_MS`].
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, ErrorCode, OpenFlags, ToSql};
 
-use crate::sql::{Connection, Database, Dialect, Row, Val};
+use crate::sql::{Connection, Database, Dialect, Row, Use, Val};
 use crate::store::StoreError;
 
 /// Marks the file as Besa's in its header.
@@ -25,9 +25,8 @@ const READER_CACHE_KIB: i64 = 4_096;
 
 /// Opens a store, making or migrating the file as needed.
 pub fn open(path: &Path) -> Result<Database<Sqlite>, StoreError> {
-    let writer = connect(path, true)?;
     let path: PathBuf = path.to_owned();
-    Database::start(writer, move || connect(&path, false))
+    Database::start(move |use_for| connect(&path, use_for == Use::Writing))
 }
 
 /// Makes a file as an earlier schema left it, to test migrations on.
@@ -44,10 +43,62 @@ pub fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     if !from.exists() {
         return Err(StoreError::Missing(format!("there is no `{}`", from.display())));
     }
+    let mut partial = to.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let copied = copy(from, &partial).and_then(|()| {
+        std::fs::rename(&partial, to).and_then(|()| sync_folder(to)).map_err(|error| named_io(to, &error))
+    });
+    if copied.is_err() {
+        std::fs::remove_file(&partial).ok();
+    }
+    copied
+}
+
+/// Copies and checks: a backup that cannot be read is worse than none.
+fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     let source = connect(from, false)?;
+    let id: i64 = source
+        .inner
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .map_err(|error| broken(&error))?;
+    if id != APPLICATION_ID {
+        return Err(StoreError::Broken(format!("`{}` is no store of ours", from.display())));
+    }
     let target = to.to_str().ok_or_else(|| StoreError::Input("the path is not UTF-8".to_owned()))?;
+    std::fs::remove_file(to).ok();
+    make_private(to).map_err(|error| named_io(to, &error))?;
     source.inner.execute("VACUUM INTO ?1", [target]).map_err(|error| broken(&error))?;
-    Ok(())
+    let made = connect(to, false)?;
+    let told: String = made
+        .inner
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| broken(&error))?;
+    if told != "ok" {
+        return Err(StoreError::Broken(format!("the copy is damaged: {told}")));
+    }
+    drop(made);
+    // The copy was written without waiting for the disk.
+    std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(|error| named_io(to, &error))
+}
+
+/// Makes an empty file that only its owner may read, or leaves the one that is there.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// A new name is durable once its folder is.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if cfg!(unix) { std::fs::File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+fn named_io(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Broken(format!("`{}`: {error}", path.display()))
 }
 
 /// A connection to one file.
@@ -63,6 +114,7 @@ fn connect(path: &Path, writer: bool) -> Result<Sqlite, StoreError> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if writer {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        make_private(path).map_err(|error| named_io(path, &error))?;
     }
     let inner = rusqlite::Connection::open_with_flags(path, flags).map_err(named)?;
     inner.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(named)?;
@@ -127,14 +179,20 @@ impl Connection for Sqlite {
         &mut self,
         sql: &'static str,
         values: &[Val<'_>],
-        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(&dyn Row) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let mut statement = self.bound(sql, values)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(|error| broken(&error))? {
-            each(&SqliteRow(row))?;
+            if !each(&SqliteRow(row))? {
+                break;
+            }
         }
         Ok(())
+    }
+
+    fn is_alive(&self) -> bool {
+        true
     }
 }
 

@@ -441,6 +441,32 @@ pub struct AuditEntry {
     pub outcome: String,
 }
 
+/// What is not kept for ever.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// Audit entries, in days; `None` for ever.
+    pub audit_days: Option<u32>,
+    /// Outcomes of requests object by object, and records of requests that brought nothing, in days.
+    /// TAXII wants a status to be there for at least a day (section 4.3).
+    pub status_days: u32,
+}
+
+impl Default for Keep {
+    /// A year of audit, a month of statuses.
+    fn default() -> Self {
+        Self { audit_days: Some(366), status_days: 31 }
+    }
+}
+
+/// What was cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tidied {
+    /// Entries of the audit log.
+    pub audit: u64,
+    /// Statuses shortened to their counts or removed.
+    pub statuses: u64,
+}
+
 /// The store. Every method may block on disk; none holds the write lock for longer than its own work.
 pub trait Store: Send + Sync {
     /// Stores a batch in one transaction; on return it is durable.
@@ -511,6 +537,10 @@ pub trait Store: Send + Sync {
     fn audit(&self, entries: Vec<AuditEntry>) -> Result<(), StoreError>;
     /// The audit log after an entry number.
     fn audit_log(&self, after: u64, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError>;
+
+    /// Cuts what is older than it is kept for, in small transactions. The audit log says what was cut
+    /// from it, in the same transaction.
+    fn tidy(&self, keep: &Keep, now: Time) -> Result<Tidied, StoreError>;
 
     /// Finds a number of a client's own (a pull's cursor) by name.
     fn cursor(&self, name: &str) -> Result<Option<String>, StoreError>;

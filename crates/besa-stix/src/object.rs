@@ -4,7 +4,8 @@
 //! stay as they came, so signatures hold (section 3.6). Everything else is read from the text when
 //! it is needed, into [`serde_json::Value`] or a type such as [`Indicator`].
 //!
-//! Limits: an object has at most [`MAX_OBJECT_BYTES`] and nests at most [`MAX_DEPTH`] deep.
+//! Limits: an object has at most [`MAX_OBJECT_BYTES`] and [`MAX_VALUES`], and nests at most
+//! [`MAX_DEPTH`] deep. Sixteen megabytes of `0,0,0…` would take a gigabyte once they are values.
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
@@ -15,6 +16,10 @@ use crate::time::Timestamp;
 
 /// Largest object read, in bytes.
 pub const MAX_OBJECT_BYTES: usize = 16 << 20;
+
+/// Most values (members of lists and dictionaries at any depth) read of one object. A report may
+/// name a hundred thousand objects.
+pub const MAX_VALUES: usize = 250_000;
 
 /// Deepest nesting of lists and dictionaries read.
 pub const MAX_DEPTH: usize = 120;
@@ -92,6 +97,9 @@ pub enum ObjectError {
     /// Larger than [`MAX_OBJECT_BYTES`].
     #[error("the object has {0} bytes, at most {MAX_OBJECT_BYTES} are read")]
     TooLarge(usize),
+    /// More values than [`MAX_VALUES`].
+    #[error("the object has more than {MAX_VALUES} values")]
+    TooMany,
     /// Nested deeper than [`MAX_DEPTH`].
     #[error("the object nests deeper than {MAX_DEPTH} levels")]
     TooDeep,
@@ -119,8 +127,12 @@ impl Object {
         if text.len() > MAX_OBJECT_BYTES {
             return Err(ObjectError::TooLarge(text.len()));
         }
-        if nesting(text.as_bytes()) > MAX_DEPTH {
+        let (depth, values) = extent(text.as_bytes());
+        if depth > MAX_DEPTH {
             return Err(ObjectError::TooDeep);
+        }
+        if values > MAX_VALUES {
+            return Err(ObjectError::TooMany);
         }
         let header: Header = serde_json::from_str(text)?;
         match split_id(&header.id) {
@@ -227,15 +239,18 @@ fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timest
     text.map(|text| Timestamp::parse(&text).map_err(D::Error::custom)).transpose()
 }
 
-/// Depth of brackets outside strings, in one pass without recursion.
-fn nesting(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+/// Depth of brackets and number of values outside strings, in one pass without recursion. Every
+/// value follows a comma or an opening bracket.
+fn extent(json: &[u8]) -> (usize, usize) {
+    let (mut depth, mut deepest, mut values, mut in_string, mut escaped) = (0usize, 0, 0, false, false);
     for byte in json {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
             b'"' => in_string = !in_string,
+            b',' if !in_string => values += 1,
             b'[' | b'{' if !in_string => {
+                values += 1;
                 depth += 1;
                 deepest = deepest.max(depth);
             }
@@ -243,7 +258,7 @@ fn nesting(json: &[u8]) -> usize {
             _ => {}
         }
     }
-    deepest
+    (deepest, values)
 }
 
 #[cfg(test)]
@@ -277,5 +292,17 @@ mod tests {
         {
             assert!(Object::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn values_are_counted_outside_texts() {
+        let of = |list: &str| {
+            Object::parse(&format!(
+                r#"{{"type":"tool","id":"tool--595f18a0-ee16-526b-9da9-c31e3f5d7c4a","x_a":["{}"{list}]}}"#,
+                ",".repeat(MAX_VALUES)
+            ))
+        };
+        assert!(of("").is_ok());
+        assert!(matches!(of(&",0".repeat(MAX_VALUES)), Err(ObjectError::TooMany)));
     }
 }

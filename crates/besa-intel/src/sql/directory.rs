@@ -1,12 +1,12 @@
 //! Accounts, collections, rights, the audit log, and [`Store`] itself over [`Database`].
 
 use super::engine::{Database, Write, counter, set_counter};
-use super::{Connection, Row, Val, all, first, ingest, lookups, pages};
+use super::{Connection, Row, Val, all, first, ingest, lookups, pages, tidy};
 use crate::account::{Role, Scope, fresh_uuid};
 use crate::object::Role as LinkRole;
 use crate::store::{
-    Access, AuditEntry, Batch, Collection, CollectionKey, Conflict, Directory, NewCollection, Page,
-    PageQuery, Receipt, Store, StoreError, Stored, Time, Token, User, VersionFilter, micros,
+    Access, AuditEntry, Batch, Collection, CollectionKey, Conflict, Directory, Keep, NewCollection, Page,
+    PageQuery, Receipt, Store, StoreError, Stored, Tidied, Time, Token, User, VersionFilter, micros,
 };
 
 /// Names that no API root may have: they are paths of their own.
@@ -219,6 +219,10 @@ impl<C: Connection> Store for Database<C> {
                 Ok((row.int(0)?.cast_unsigned(), entry))
             })
         })
+    }
+
+    fn tidy(&self, keep: &Keep, now: Time) -> Result<Tidied, StoreError> {
+        tidy::tidy(self, keep, now)
     }
 
     fn cursor(&self, name: &str) -> Result<Option<String>, StoreError> {

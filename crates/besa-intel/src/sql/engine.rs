@@ -2,7 +2,12 @@
 //!
 //! **Group commit.** Writers hand closures to the thread; it runs all that wait, each in a savepoint,
 //! in one transaction and answers after the commit. So a hundred small writers share one fsync, a
-//! failing one harms no other, and an answer means "durable".
+//! failing one harms no other, and an answer means "durable". One that panics is undone like one that
+//! fails: the writer outlives it.
+//!
+//! **A lost connection** (the database server was restarted) is opened anew at the next write or read.
+//! What was under way is answered with [`StoreError::Busy`]: it may or may not be there, and sending
+//! it again is harmless, since objects are named by id and version.
 //!
 //! Limits: [`QUEUE_MAX`] closures wait at most (then callers block); a group takes at most
 //! [`GROUP_MAX`] closures or [`GROUP_TIME`].
@@ -59,7 +64,16 @@ struct Job<C> {
     done: Option<SyncSender<Result<(), StoreError>>>,
 }
 
-type Opener<C> = Box<dyn Fn() -> Result<C, StoreError> + Send + Sync>;
+type Opener<C> = Arc<dyn Fn(Use) -> Result<C, StoreError> + Send + Sync>;
+
+/// What a connection is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The one that writes, and makes the database if there is none.
+    Writing,
+    /// One of those that read.
+    Reading,
+}
 
 struct Readers<C> {
     open: Opener<C>,
@@ -70,17 +84,20 @@ struct Readers<C> {
 impl<C: Connection> Database<C> {
     /// Opens the writer, migrates, and starts.
     pub fn start(
-        mut writer: C,
-        open_reader: impl Fn() -> Result<C, StoreError> + Send + Sync + 'static,
+        open: impl Fn(Use) -> Result<C, StoreError> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
+        let open: Opener<C> = Arc::new(open);
+        let mut writer = open(Use::Writing)?;
         migrate(&mut writer)?;
         let (jobs, waiting) = sync_channel(QUEUE_MAX);
         let thread = std::thread::Builder::new().name("intel-writer".to_owned());
         let writer = thread
-            .spawn(move || write_loop(&mut writer, &waiting))
+            .spawn({
+                let open = Arc::clone(&open);
+                move || write_loop(&mut writer, &open, &waiting)
+            })
             .map_err(|error| StoreError::Busy(format!("no thread for the writer: {error}")))?;
-        let readers =
-            Readers { open: Box::new(open_reader), idle: Mutex::new((Vec::new(), 0)), freed: Condvar::new() };
+        let readers = Readers { open, idle: Mutex::new((Vec::new(), 0)), freed: Condvar::new() };
         Ok(Self { jobs: Some(jobs), writer: Some(writer), readers: Arc::new(readers) })
     }
 
@@ -122,23 +139,40 @@ impl<C: Connection> Database<C> {
         &self,
         work: impl FnOnce(&mut C) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.readers.take()?;
-        let begun = connection.script(match connection.dialect() {
-            super::Dialect::Sqlite => "BEGIN",
-            super::Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        });
-        if let Err(error) = begun {
-            self.readers.lose();
-            return Err(error);
-        }
-        let result = work(&mut connection);
-        if connection.script("COMMIT").is_ok() {
-            self.readers.give_back(connection);
-        } else {
+        let mut turn = self.begin_read()?;
+        let Some(connection) = turn.connection.as_mut() else {
+            return Err(StoreError::Busy("no connection".to_owned()));
+        };
+        let result = work(connection);
+        if connection.script("COMMIT").is_err() {
             // A connection that cannot end its transaction is not used again.
-            self.readers.lose();
+            turn.connection = None;
         }
         result
+    }
+
+    /// A reader in a transaction. Idle ones may all have been lost with the database server, so a
+    /// failing one is followed by the next and at last by a fresh one.
+    fn begin_read(&self) -> Result<Turn<'_, C>, StoreError> {
+        let mut turn = self.readers.take()?;
+        for _ in 0..=READERS_MAX {
+            let Some(connection) = turn.connection.as_mut() else { break };
+            let begun = connection.script(match connection.dialect() {
+                super::Dialect::Sqlite => "BEGIN",
+                super::Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            });
+            match begun {
+                Ok(()) => return Ok(turn),
+                Err(error) if connection.is_alive() => {
+                    turn.connection = None;
+                    return Err(error);
+                }
+                Err(_) => turn.connection = None,
+            }
+            drop(turn);
+            turn = self.readers.take()?;
+        }
+        Err(StoreError::Busy("the database server breaks every connection".to_owned()))
     }
 }
 
@@ -151,12 +185,27 @@ impl<C: Connection> Drop for Database<C> {
     }
 }
 
+/// The use of one reader. Given back when dropped, also by a panic, unless it was taken out.
+struct Turn<'a, C: Connection> {
+    readers: &'a Readers<C>,
+    connection: Option<C>,
+}
+
+impl<C: Connection> Drop for Turn<'_, C> {
+    fn drop(&mut self) {
+        match self.connection.take() {
+            Some(connection) if !std::thread::panicking() => self.readers.give_back(connection),
+            _ => self.readers.lose(),
+        }
+    }
+}
+
 impl<C: Connection> Readers<C> {
-    fn take(&self) -> Result<C, StoreError> {
+    fn take(&self) -> Result<Turn<'_, C>, StoreError> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(connection) = idle.0.pop() {
-                return Ok(connection);
+                return Ok(Turn { readers: self, connection: Some(connection) });
             }
             if idle.1 < READERS_MAX {
                 idle.1 += 1;
@@ -165,7 +214,9 @@ impl<C: Connection> Readers<C> {
             idle = self.freed.wait(idle).unwrap_or_else(PoisonError::into_inner);
         }
         drop(idle);
-        (self.open)().inspect_err(|_| self.lose())
+        let mut turn = Turn { readers: self, connection: None };
+        turn.connection = Some((self.open)(Use::Reading)?);
+        Ok(turn)
     }
 
     fn give_back(&self, connection: C) {
@@ -181,7 +232,7 @@ impl<C: Connection> Readers<C> {
     }
 }
 
-fn write_loop<C: Connection>(connection: &mut C, waiting: &Receiver<Job<C>>) {
+fn write_loop<C: Connection>(connection: &mut C, open: &Opener<C>, waiting: &Receiver<Job<C>>) {
     let mut cache = Cache::default();
     let mut idle_work = true;
     loop {
@@ -198,6 +249,11 @@ fn write_loop<C: Connection>(connection: &mut C, waiting: &Receiver<Job<C>>) {
             Err(RecvTimeoutError::Disconnected) => return,
         };
         idle_work = true;
+        if !connection.is_alive()
+            && let Ok(fresh) = open(Use::Writing)
+        {
+            (*connection, cache) = (fresh, Cache::default());
+        }
         group(connection, &mut cache, job, waiting);
     }
 }
@@ -222,7 +278,7 @@ fn group<C: Connection>(connection: &mut C, cache: &mut Cache, job: Job<C>, wait
     if following.is_none() && failure.is_none() {
         // Nobody else waits: the transaction itself is what is undone on failure. A savepoint would
         // copy every page before it is changed.
-        let outcome = (job.run)(&mut Write { connection, cache });
+        let outcome = guarded(job.run, &mut Write { connection, cache });
         if outcome.is_err() {
             *cache = Cache::default();
             connection.script("ROLLBACK").ok();
@@ -268,13 +324,19 @@ fn group<C: Connection>(connection: &mut C, cache: &mut Cache, job: Job<C>, wait
 /// Runs one write in a savepoint.
 fn run_alone<C: Connection>(connection: &mut C, cache: &mut Cache, run: Work<C>) -> Result<(), StoreError> {
     connection.script("SAVEPOINT job")?;
-    let outcome = run(&mut Write { connection, cache });
+    let outcome = guarded(run, &mut Write { connection, cache });
     if outcome.is_err() {
         *cache = Cache::default();
         connection.script("ROLLBACK TO SAVEPOINT job")?;
     }
     connection.script("RELEASE SAVEPOINT job")?;
     outcome
+}
+
+/// A panic is an error of this job alone.
+fn guarded<C: Connection>(run: Work<C>, write: &mut Write<'_, C>) -> Result<(), StoreError> {
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(write)));
+    caught.unwrap_or_else(|_| Err(StoreError::Broken("a write panicked and was undone".to_owned())))
 }
 
 fn again(error: &StoreError) -> StoreError {
@@ -294,4 +356,25 @@ pub(crate) fn counter(connection: &mut dyn Connection, name: &str) -> Result<i64
 pub(crate) fn set_counter(connection: &mut dyn Connection, name: &str, value: i64) -> Result<(), StoreError> {
     connection.run("UPDATE counter SET value = ?2 WHERE name = ?1", &[Val::Text(name), Val::Int(value)])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{Store, StoreError};
+
+    /// A bug in one write is an error of that write: what it did is undone, the others go on.
+    #[test]
+    fn the_writer_outlives_a_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = crate::open_sqlite(&folder.path().join("x")).unwrap();
+        let epoch = store.epoch().unwrap();
+        let failed = store.write::<()>(|write| {
+            super::set_counter(write.connection, "epoch", 99)?;
+            panic!("a bug");
+        });
+        assert!(matches!(failed, Err(StoreError::Broken(_))));
+        assert_eq!(store.epoch().unwrap(), epoch);
+        store.set_cursor("a", "b").unwrap();
+        store.check().unwrap();
+    }
 }

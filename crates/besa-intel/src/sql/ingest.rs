@@ -19,6 +19,8 @@ use crate::store::{
 pub(crate) const FLAG_LAST: i64 = 1;
 /// The earliest.
 pub(crate) const FLAG_FIRST: i64 = 2;
+/// Other contents of one version that are kept; more are only refused.
+const CONFLICTS_MAX: i64 = 8;
 /// Most ids remembered by the writer.
 const CACHE_MAX: usize = 10_000;
 
@@ -27,6 +29,9 @@ struct Ingest {
     /// Last commit number given.
     seq: i64,
     request: i64,
+    who: String,
+    /// Whether a version, an arrival or a conflict names the request.
+    used: bool,
     received: i64,
     collection: Option<CollectionKey>,
     /// Last `date_added` given in the collection.
@@ -80,6 +85,8 @@ pub(crate) fn add_objects<C: Connection>(
     let mut ingest = Ingest {
         seq: counter(write.connection, "commit")?,
         request: request.unwrap_or_default(),
+        who: batch.who.clone(),
+        used: false,
         received: micros(batch.at),
         collection: batch.collection,
         added: 0,
@@ -103,11 +110,12 @@ pub(crate) fn add_objects<C: Connection>(
     let failed = outcomes.iter().filter(|outcome| !outcome.is_success()).count() as u64;
     let outcomes = (outcomes.len() <= OUTCOMES_KEPT_MAX).then_some(outcomes);
     write.connection.run(
-        "UPDATE request SET failed = ?2, outcomes = ?3 WHERE request = ?1",
+        "UPDATE request SET failed = ?2, outcomes = ?3, used = ?4 WHERE request = ?1",
         &[
             Val::Int(ingest.request),
             Val::Int(failed.cast_signed()),
             Val::opt_text(outcomes.as_deref().map(write_outcomes).as_deref()),
+            Val::Int(i64::from(ingest.used)),
         ],
     )?;
     if let Some(entry) = &batch.audit {
@@ -163,10 +171,7 @@ impl Ingest {
                         "this version is held with other content; this content is kept as a conflict";
                     return Ok((Verdict::Conflict, Some(message.to_owned())));
                 }
-                write.connection.run(
-                    "INSERT INTO arrival (seq, request) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                    &[Val::Int(seq), Val::Int(self.request)],
-                )?;
+                self.note_arrival(write.connection, seq)?;
                 let revoked = known.revoked.as_deref();
                 let version = Version { seq, oid: known.oid, object_type, key, spec: object.spec, revoked };
                 let listed = self.list(write.connection, &version, false)?;
@@ -189,6 +194,7 @@ impl Ingest {
         object_type: i64,
     ) -> Result<(), StoreError> {
         self.seq += 1;
+        self.used = true;
         let seq = self.seq;
         let (key, text) = match &object.version {
             Some((key, text)) => (*key, text.as_str()),
@@ -296,16 +302,32 @@ impl Ingest {
         Ok(true)
     }
 
+    /// Notes who sent a version that is held: each sender once, or a peer that is polled every minute
+    /// would fill the disk.
+    fn note_arrival(&mut self, connection: &mut dyn Connection, seq: i64) -> Result<(), StoreError> {
+        let noted = connection.run(
+            "INSERT INTO arrival (seq, request) SELECT ?1, ?2 WHERE NOT EXISTS (
+                SELECT 1 FROM object_version v JOIN request r ON r.request = v.request
+                WHERE v.seq = ?1 AND r.who = ?3)
+            AND NOT EXISTS (SELECT 1 FROM arrival a JOIN request r ON r.request = a.request
+                WHERE a.seq = ?1 AND r.who = ?3)",
+            &[Val::Int(seq), Val::Int(self.request), Val::Text(&self.who)],
+        )?;
+        self.used |= noted > 0;
+        Ok(())
+    }
+
     fn keep_conflict(
-        &self,
+        &mut self,
         connection: &mut dyn Connection,
         known: &Known,
         key: VersionKey,
         object: &Candidate,
     ) -> Result<(), StoreError> {
         let digest = Sha256::digest(object.raw.as_bytes());
-        connection.run(
-            "INSERT INTO conflict (oid, version, spec, digest, request, raw) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        let kept = connection.run(
+            "INSERT INTO conflict (oid, version, spec, digest, request, raw) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+            WHERE (SELECT count(*) FROM conflict WHERE oid = ?1 AND version = ?2 AND spec = ?3) < ?7
             ON CONFLICT DO NOTHING",
             &[
                 Val::Int(known.oid),
@@ -314,8 +336,10 @@ impl Ingest {
                 Val::Blob(&digest),
                 Val::Int(self.request),
                 Val::Text(&object.raw),
+                Val::Int(CONFLICTS_MAX),
             ],
         )?;
+        self.used |= kept > 0;
         Ok(())
     }
 

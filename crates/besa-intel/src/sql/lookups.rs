@@ -2,10 +2,12 @@
 //!
 //! Lists are in commit order and go on after a commit number. Words are indexed after the commit,
 //! when the writer rests or when someone searches; `counter('words')` says how far.
+//!
+//! A list ends early, never empty, once its texts have [`PAGE_BYTES_MAX`] bytes.
 
 use super::engine::{Write, counter, set_counter};
 use super::ingest::read_outcomes;
-use super::pages::oid;
+use super::pages::{PAGE_BYTES_MAX, oid};
 use super::{Connection, Row, Val, all, first};
 use crate::object::{Role, texts, words};
 use crate::observable::normal_form;
@@ -32,6 +34,22 @@ fn stored(row: &dyn Row) -> Result<Stored, StoreError> {
         received: row.int(6)?,
         request: row.text(7)?,
     })
+}
+
+/// The rows of a list until their texts reach [`PAGE_BYTES_MAX`].
+fn list(
+    connection: &mut dyn Connection,
+    sql: &'static str,
+    values: &[Val<'_>],
+) -> Result<Vec<Stored>, StoreError> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    connection.rows(sql, values, &mut |row| {
+        let one = stored(row)?;
+        bytes += one.raw.len();
+        found.push(one);
+        Ok(bytes < PAGE_BYTES_MAX)
+    })?;
+    Ok(found)
 }
 
 /// Bounds of a list as parameters.
@@ -72,7 +90,7 @@ pub(crate) fn since(
     limit: usize,
 ) -> Result<Vec<Stored>, StoreError> {
     let (after, limit) = bounds(after, limit);
-    all(connection, stored!("WHERE v.seq > ?1 ORDER BY v.seq LIMIT ?2"), &[after, limit], stored)
+    list(connection, stored!("WHERE v.seq > ?1 ORDER BY v.seq LIMIT ?2"), &[after, limit])
 }
 
 pub(crate) fn by_type(
@@ -86,7 +104,7 @@ pub(crate) fn by_type(
     let number = first(connection, sql, &[Val::Text(object_type)], |row| row.int(0))?;
     let Some(number) = number else { return Ok(Vec::new()) };
     let sql = stored!("WHERE v.type = ?3 AND v.seq > ?1 ORDER BY v.seq LIMIT ?2");
-    all(connection, sql, &[after, limit, Val::Int(number)], stored)
+    list(connection, sql, &[after, limit, Val::Int(number)])
 }
 
 pub(crate) fn by_observable(
@@ -100,7 +118,7 @@ pub(crate) fn by_observable(
     let sql = stored!(
         "JOIN observable o ON o.seq = v.seq WHERE o.value = ?3 AND o.seq > ?1 ORDER BY o.seq LIMIT ?2"
     );
-    all(connection, sql, &[after, limit, Val::Text(&value)], stored)
+    list(connection, sql, &[after, limit, Val::Text(&value)])
 }
 
 pub(crate) fn by_reference(
@@ -116,12 +134,12 @@ pub(crate) fn by_reference(
         let sql = stored!(
             "JOIN link l ON l.seq = v.seq WHERE l.target = ?3 AND l.role = ?4 AND l.seq > ?1 ORDER BY l.seq LIMIT ?2"
         );
-        return all(connection, sql, &[from, most, Val::Int(oid), Val::Int(role as i64)], stored);
+        return list(connection, sql, &[from, most, Val::Int(oid), Val::Int(role as i64)]);
     }
     let sql = stored!(
         "WHERE v.seq IN (SELECT seq FROM link WHERE target = ?3 AND seq > ?1) ORDER BY v.seq LIMIT ?2"
     );
-    all(connection, sql, &[from, most, Val::Int(oid)], stored)
+    list(connection, sql, &[from, most, Val::Int(oid)])
 }
 
 /// Objects that have all of the words: those of the first are looked at one by one.
@@ -137,7 +155,7 @@ pub(crate) fn search(
     let Some((rarest, others)) = wanted.split_first() else { return Ok(Vec::new()) };
     let limit = limit.clamp(1, PAGE_MAX);
     let mut after = i64::try_from(after).unwrap_or(i64::MAX);
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0);
     loop {
         let sql = "SELECT seq FROM word WHERE word = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
         let step = PAGE_MAX;
@@ -146,7 +164,8 @@ pub(crate) fn search(
         for seq in &seqs {
             if has_all(connection, others, *seq)? {
                 found.extend(first(connection, stored!("WHERE v.seq = ?1"), &[Val::Int(*seq)], stored)?);
-                if found.len() == limit {
+                bytes += found.last().map_or(0, |one: &Stored| one.raw.len());
+                if found.len() == limit || bytes >= PAGE_BYTES_MAX {
                     return Ok(found);
                 }
             }
@@ -177,14 +196,20 @@ pub(crate) fn index_words<C: Connection>(write: &mut Write<'_, C>, step: usize) 
     }
     let sql = "SELECT seq, raw FROM object_version WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     let values = [Val::Int(done), Val::Int(step as i64)];
-    let rows = all(connection, sql, &values, |row| Ok((row.int(0)?, row.text(1)?)))?;
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    connection.rows(sql, &values, &mut |row| {
+        let text = row.text(1)?;
+        bytes += text.len();
+        rows.push((row.int(0)?, text));
+        Ok(bytes < PAGE_BYTES_MAX)
+    })?;
     for (seq, raw) in &rows {
         for word in words(&texts(raw)) {
             let sql = "INSERT INTO word (word, seq) VALUES (?1, ?2)";
             connection.run(sql, &[Val::Text(&word), Val::Int(*seq)])?;
         }
     }
-    let more = rows.len() == step;
+    let more = rows.len() == step || bytes >= PAGE_BYTES_MAX;
     let last = match rows.last() {
         Some((seq, _)) if more => *seq,
         _ => counter(connection, "commit")?,
@@ -219,15 +244,15 @@ pub(crate) fn conflicts(
     let (after, limit) = bounds(after, limit);
     let sql = "SELECT c.conflict, i.id, c.raw, r.who, r.at FROM conflict c JOIN object_id i ON i.oid = c.oid
         JOIN request r ON r.request = c.request WHERE c.conflict > ?1 ORDER BY c.conflict LIMIT ?2";
-    all(connection, sql, &[after, limit], |row| {
-        Ok(Conflict {
-            number: row.int(0)?.cast_unsigned(),
-            id: row.text(1)?,
-            raw: row.text(2)?,
-            who: row.text(3)?,
-            received: row.int(4)?,
-        })
-    })
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    connection.rows(sql, &[after, limit], &mut |row| {
+        let raw = row.text(2)?;
+        bytes += raw.len();
+        let (number, id) = (row.int(0)?.cast_unsigned(), row.text(1)?);
+        found.push(Conflict { number, id, raw, who: row.text(3)?, received: row.int(4)? });
+        Ok(bytes < PAGE_BYTES_MAX)
+    })?;
+    Ok(found)
 }
 
 pub(crate) fn arrivals(connection: &mut dyn Connection, seq: u64) -> Result<Vec<(String, i64)>, StoreError> {

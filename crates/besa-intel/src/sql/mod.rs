@@ -11,6 +11,7 @@
 //! | `pages` | pages of a collection |
 //! | `lookups` | objects by id, type, value, reference, words |
 //! | `directory` | accounts, collections, rights, audit log |
+//! | `tidy` | what is not kept for ever |
 
 mod directory;
 mod engine;
@@ -18,8 +19,9 @@ mod ingest;
 mod lookups;
 mod pages;
 mod schema;
+mod tidy;
 
-pub use engine::Database;
+pub use engine::{Database, Use};
 pub use schema::SCHEMA_LATEST;
 pub(crate) use schema::migrate_to as make_old;
 
@@ -83,13 +85,15 @@ pub trait Connection: Send + 'static {
     fn script(&mut self, sql: &str) -> Result<(), StoreError>;
     /// Runs one statement; gives the number of rows changed.
     fn run(&mut self, sql: &'static str, values: &[Val<'_>]) -> Result<u64, StoreError>;
-    /// Runs one query row by row.
+    /// Runs one query row by row, until `each` says false.
     fn rows(
         &mut self,
         sql: &'static str,
         values: &[Val<'_>],
-        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(&dyn Row) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError>;
+    /// False once the connection is lost for good and must be opened anew.
+    fn is_alive(&self) -> bool;
 }
 
 /// The first row of a query, read by `read`.
@@ -101,10 +105,8 @@ pub(crate) fn first<T>(
 ) -> Result<Option<T>, StoreError> {
     let mut found = None;
     connection.rows(sql, values, &mut |row| {
-        if found.is_none() {
-            found = Some(read(row)?);
-        }
-        Ok(())
+        found = Some(read(row)?);
+        Ok(false)
     })?;
     Ok(found)
 }
@@ -119,7 +121,7 @@ pub(crate) fn all<T>(
     let mut found = Vec::new();
     connection.rows(sql, values, &mut |row| {
         found.push(read(row)?);
-        Ok(())
+        Ok(true)
     })?;
     Ok(found)
 }

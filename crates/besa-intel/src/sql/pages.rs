@@ -3,7 +3,8 @@
 //! Listings are read in commit order as one or more **streams** (the whole collection, one per type
 //! or one per id asked for), each along an index, and the other filters are judged row by row over
 //! these narrow rows. At most [`BUDGET_ROWS`] are looked at for one page; when a filter rejects
-//! nearly everything the page is short or empty, and says that there is more.
+//! nearly everything the page is short or empty, and says that there is more. So it does when the
+//! objects' texts reach [`PAGE_BYTES_MAX`]: a thousand objects may have sixteen gigabytes.
 //!
 //! `added_after` is turned into a commit number by bisection, since `date_added` rises with it.
 
@@ -16,6 +17,8 @@ use crate::store::{
 
 /// Rows looked at for one page.
 const BUDGET_ROWS: usize = 8_192;
+/// Bytes of objects after which a page ends; its last object may lie beyond.
+pub(crate) const PAGE_BYTES_MAX: usize = 4 << 20;
 /// Rows read from one stream at a time.
 const CHUNK_MAX: usize = 2_048;
 /// Ids or types in one query.
@@ -64,8 +67,14 @@ pub(crate) fn page(
     let streams = streams(connection, query)?;
     let (members, next, more) = scan(connection, collection, query, &streams, after, limit)?;
     let mut page = Page { entries: Vec::with_capacity(members.len()), next: next.cast_unsigned(), more };
-    for member in members {
-        page.entries.push(entry(connection, &member, query.content)?);
+    let (count, mut bytes) = (members.len(), 0);
+    for (index, member) in members.iter().enumerate() {
+        let entry = entry(connection, member, query.content)?;
+        bytes += entry.raw.len();
+        page.entries.push(entry);
+        if bytes >= PAGE_BYTES_MAX && index + 1 < count {
+            return Ok(Page { next: member.seq.cast_unsigned(), more: true, ..page });
+        }
     }
     Ok(page)
 }

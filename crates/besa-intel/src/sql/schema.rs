@@ -12,7 +12,7 @@ pub const SCHEMA_LATEST: i64 = STEPS.len() as i64;
 /// Steps in order; step n leads to version n + 1. `{int}`, `{key}`, `{text}`, `{blob}` and `{packed}` are
 /// the dialect's words for a 64-bit integer, a number that the database assigns, text compared
 /// octet by octet, octets, and a table kept in the order of its key.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     // 1: objects, collections, accounts.
     "CREATE TABLE counter (name {text} PRIMARY KEY, value {int} NOT NULL);
     INSERT INTO counter (name, value) VALUES ('commit', 0), ('epoch', 0), ('words', 0);
@@ -53,6 +53,9 @@ const STEPS: [&str; 2] = [
         action {text} NOT NULL, target {text} NOT NULL, outcome {text} NOT NULL);",
     // 2: cursors of our own pulls.
     "CREATE TABLE cursor_name (name {text} PRIMARY KEY, value {text} NOT NULL);",
+    // 3: which requests are the origin of something, so that the others need not be kept for ever.
+    "ALTER TABLE request ADD COLUMN used {int} NOT NULL DEFAULT 1;
+    INSERT INTO counter (name, value) VALUES ('requests tidied', 0);",
 ];
 
 /// Brings a database to [`SCHEMA_LATEST`], or fails without changing it.

@@ -53,6 +53,22 @@ fn a_backup_of_a_store_in_use_is_whole() {
     assert_eq!(walk(&restored, feed, &PageQuery::default()).len(), 1);
     assert_eq!(walk(&store, feed, &PageQuery::default()).len(), 2);
     assert!(matches!(besa_intel::backup_sqlite(&from, &to), Err(StoreError::Exists(_))));
+    // Both hold password hashes.
+    for path in [&from, &to] {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions());
+        assert_eq!(mode & 0o077, 0, "{}", path.display());
+    }
+    // What is no store of ours is not copied, and nothing is left behind.
+    let (other, copy) = (folder.path().join("other"), folder.path().join("copy"));
+    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    assert!(matches!(besa_intel::backup_sqlite(&other, &copy), Err(StoreError::Broken(_))));
+    assert_eq!(
+        std::fs::read_dir(folder.path())
+            .unwrap()
+            .filter(|entry| { entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("copy") })
+            .count(),
+        0
+    );
 }
 
 /// A store left at each earlier schema is brought up to date with what is in it.

@@ -41,6 +41,15 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// Stops the server and starts it again, as an upgrade would.
+    pub(crate) fn restart(&self) {
+        let options = format!("-c listen_addresses='' -c unix_socket_directories='{}'", self.socket());
+        let (data, log) = (self.data(), format!("{}.log", self.data()));
+        run(self
+            .command("pg_ctl")
+            .args(["-w", "-m", "fast", "-D", &data, "-o", &options, "-l", &log, "restart"]));
+    }
+
     /// The address of an empty database.
     pub(crate) fn fresh_database(&self) -> String {
         let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));

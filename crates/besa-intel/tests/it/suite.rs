@@ -13,7 +13,7 @@ use crate::support::{AUTHOR, OTHER, add, campaign, collection, now, time, uuid, 
 
 pub(crate) type Case = (&'static str, fn(&dyn Store));
 
-pub(crate) const CASES: [Case; 8] = [
+pub(crate) const CASES: [Case; 11] = [
     ("verdicts", verdicts_of_versions),
     ("bytes", bytes_are_kept),
     ("pages", pages_equal_a_slow_twin),
@@ -22,6 +22,9 @@ pub(crate) const CASES: [Case; 8] = [
     ("directory", directory),
     ("concurrent", concurrent_writers),
     ("hostile", hostile_objects),
+    ("bounded", answers_are_bounded),
+    ("growth", what_is_sent_again_takes_no_room),
+    ("retention", old_entries_are_cut_and_the_log_says_so),
 ];
 
 fn verdicts_of_versions(store: &dyn Store) {
@@ -79,7 +82,10 @@ fn verdicts_of_versions(store: &dyn Store) {
     assert_eq!(store.object(&id, Some(time("2021-01-01T00:00:00Z"))).unwrap().unwrap().version, v1);
     // A second sender of the same content is remembered.
     let seq = store.object(&id, Some(time(v2))).unwrap().unwrap().seq;
-    assert_eq!(store.arrivals(seq).unwrap().len(), 1);
+    assert_eq!(store.arrivals(seq).unwrap().len(), 0, "the first sender sent it twice");
+    let again = besa_intel::prepare_all(campaign(1, v2, &by(AUTHOR)).as_bytes()).unwrap();
+    store.add_objects(besa_intel::Batch::new("second", now(), Some(feed), again)).unwrap();
+    assert_eq!(store.arrivals(seq).unwrap()[0].0, "second");
     // A revocation that comes after later versions is the last word all the same.
     let late = [campaign(9, v4, ""), campaign(9, v2, r#","revoked":true"#)];
     assert_eq!(verdicts(&add(store, now(), Some(feed), &late)), [Added, Added]);
@@ -390,4 +396,81 @@ fn hostile_objects(store: &dyn Store) {
     store.search("a", 0, 1).unwrap();
     store.search("\0 ud83d", 0, 1).unwrap();
     assert!(store.object("campaign--\0", None).unwrap().is_none());
+}
+
+/// Large objects make short pages and lists, never large ones; nothing is lost between them.
+fn answers_are_bounded(store: &dyn Store) {
+    let feed = collection(store, "feed");
+    let padding = format!(r#","description":"{}""#, "x".repeat(900_000));
+    for number in 0..12 {
+        let object = campaign(number, "2024-01-01T00:00:00.000Z", &padding);
+        assert_eq!(add(store, now(), Some(feed), &[object]).failures(), 0);
+    }
+    let page = store.page(feed, &PageQuery::default()).unwrap();
+    assert!((1..=5).contains(&page.entries.len()) && page.more, "{}", page.entries.len());
+    let whole = walk(store, feed, &PageQuery::default());
+    assert_eq!(whole.len(), 12);
+    assert!(whole.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+    assert_eq!(walk(store, feed, &PageQuery { content: false, ..PageQuery::default() }).len(), 12);
+    let mut after = 0;
+    let mut seen = 0;
+    loop {
+        let part = store.since(after, 1_000).unwrap();
+        assert!(part.len() <= 5);
+        let Some(last) = part.last() else { break };
+        (after, seen) = (last.seq, seen + part.len());
+    }
+    assert_eq!(seen, 12);
+    assert!(store.search("campaign", 0, 1_000).unwrap().len() <= 5);
+    // Versions are given back many at a time, so their texts are bounded too.
+    let long = format!("2024-01-01T00:00:00.{}Z", "0".repeat(100));
+    assert_eq!(verdicts(&add(store, now(), Some(feed), &[campaign(20, &long, "")])), [Verdict::Refused]);
+}
+
+fn what_is_sent_again_takes_no_room(store: &dyn Store) {
+    let feed = collection(store, "feed");
+    let v1 = "2024-01-01T00:00:00.000Z";
+    let send = |who: &str, object: String| {
+        let prepared = besa_intel::prepare_all(object.as_bytes()).unwrap();
+        store.add_objects(besa_intel::Batch::new(who, now(), Some(feed), prepared)).unwrap()
+    };
+    for who in ["a", "a", "b", "b", "a", "c"] {
+        send(who, campaign(1, v1, ""));
+    }
+    let seq = store.object(&format!("campaign--{}", uuid(1)), None).unwrap().unwrap().seq;
+    let later: Vec<String> = store.arrivals(seq).unwrap().into_iter().map(|(who, _)| who).collect();
+    assert_eq!(later, ["b", "c"], "each other sender once");
+    for n in 0..30 {
+        let receipt = send("a", campaign(1, v1, &format!(r#","description":"{n}""#)));
+        assert_eq!(verdicts(&receipt), [Verdict::Conflict]);
+    }
+    assert_eq!(store.conflicts(0, 1_000).unwrap().len(), 8);
+}
+
+fn old_entries_are_cut_and_the_log_says_so(store: &dyn Store) {
+    use besa_intel::{Keep, micros};
+    let feed = collection(store, "feed");
+    let at = |day: u32| time(&format!("2026-{:02}-{:02}T00:00:00Z", 1 + day / 28, 1 + day % 28));
+    let entry =
+        |day: u32| AuditEntry { at: micros(at(day)), action: format!("day {day}"), ..AuditEntry::default() };
+    // The clock was set back on day 5.
+    store.audit([0, 1, 2, 9, 3, 4, 50, 51].map(entry).to_vec()).unwrap();
+    let old = add(store, at(0), Some(feed), &[campaign(1, "2024-01-01T00:00:00.000Z", "")]);
+    let useless = add(store, at(1), Some(feed), &["17".to_owned()]);
+    let young = add(store, at(60), Some(feed), &["18".to_owned()]);
+    let keep = Keep { audit_days: Some(40), status_days: 31 };
+    let tidied = store.tidy(&keep, at(61)).unwrap();
+    assert_eq!((tidied.audit, tidied.statuses), (6, 2));
+    let log: Vec<AuditEntry> = store.audit_log(0, 100).unwrap().into_iter().map(|(_, entry)| entry).collect();
+    let actions: Vec<&str> = log.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["day 50", "day 51", "audit cut"]);
+    assert!(log[2].target.contains("2026-01-01T") && log[2].outcome.starts_with("6 "), "{log:?}");
+    // Where an object came from stays known; what brought nothing goes.
+    let receipt = store.request(&old.request).unwrap().unwrap();
+    assert_eq!((receipt.total, receipt.outcomes), (1, None));
+    assert_eq!(store.versions(&format!("campaign--{}", uuid(1))).unwrap()[0].request, old.request);
+    assert!(store.request(&useless.request).unwrap().is_none());
+    assert!(store.request(&young.request).unwrap().unwrap().outcomes.is_some());
+    assert_eq!(store.tidy(&keep, at(61)).unwrap(), besa_intel::Tidied::default());
+    assert_eq!(store.tidy(&Keep { audit_days: None, ..keep }, at(300)).unwrap().audit, 0);
 }
