@@ -45,7 +45,7 @@ pub mod sql;
 mod sqlite;
 pub mod store;
 
-pub use object::{Candidate, Prepared, Refusal, prepare, prepare_all};
+pub use object::{Candidate, Prepared, Refusal, prepare, prepare_all, prepare_request};
 pub use postgres::open as open_postgres;
 #[doc(hidden)]
 pub use sqlite::make_old as make_old_sqlite;

@@ -475,8 +475,6 @@ pub trait Store: Send + Sync {
     fn request(&self, id: &str) -> Result<Option<Receipt>, StoreError>;
     /// A page of a collection; constant work whatever the collection's size.
     fn page(&self, collection: CollectionKey, query: &PageQuery) -> Result<Page, StoreError>;
-    /// Whether any version of an object is listed in a collection.
-    fn lists(&self, collection: CollectionKey, id: &str) -> Result<bool, StoreError>;
     /// Takes versions of an object out of a collection; the store keeps them. Gives how many.
     fn unlist(
         &self,

@@ -78,9 +78,15 @@ struct Remembered {
 
 /// A leaky bucket: what is in it drains with time.
 #[derive(Clone, Copy)]
-struct Bucket {
-    level: f64,
+pub(crate) struct Bucket {
+    pub(crate) level: f64,
     at: Instant,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self { level: 0.0, at: Instant::now() }
+    }
 }
 
 impl Authenticator {
@@ -169,7 +175,7 @@ impl Authenticator {
     pub(crate) fn within_rate(&self, user: &str) -> bool {
         let rate = f64::from(self.limits.requests_per_second.max(1));
         let mut users = lock(&self.users);
-        let bucket = users.entry(user.to_owned()).or_insert(Bucket { level: 0.0, at: Instant::now() });
+        let bucket = users.entry(user.to_owned()).or_default();
         bucket.drain(rate);
         let fits = bucket.level < rate * 2.0;
         if fits {
@@ -217,8 +223,7 @@ impl Authenticator {
         }
         for (mark, most) in [(None, most), (Some(self.mark(name)), most / 5.0)] {
             if buckets.len() < BUCKETS_MAX || buckets.contains_key(&(address, mark)) {
-                let fresh = Bucket { level: 0.0, at: Instant::now() };
-                let bucket = buckets.entry((address, mark)).or_insert(fresh);
+                let bucket = buckets.entry((address, mark)).or_default();
                 bucket.drain(most / 60.0);
                 bucket.level += 1.0;
             }
@@ -232,7 +237,7 @@ impl Authenticator {
 }
 
 impl Bucket {
-    fn drain(&mut self, per_second: f64) {
+    pub(crate) fn drain(&mut self, per_second: f64) {
         let now = Instant::now();
         let gone = now.duration_since(self.at).as_secs_f64() * per_second;
         self.level = (self.level - gone).max(0.0);
@@ -344,6 +349,6 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

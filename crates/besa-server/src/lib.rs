@@ -14,7 +14,10 @@
 //! |---|---|---|
 //! | connections | in total and per address | `listen` |
 //! | a slow head, handshake or reader | time | `listen` |
-//! | a slow or large body | pace, size, memory of all bodies together | `body` |
+//! | a slow or large body | pace, size | `body` |
+//! | bodies, and answers not taken | memory in all and by user | `memory` |
+//! | objects being checked and stored | so many requests at once, so readers have threads left | `service` |
+//! | the audit log | entries about strangers per second | `service` |
 //! | password checks | two at a time, failures per address | `auth` |
 //! | requests of one user | per second | `auth` |
 //!
@@ -26,18 +29,23 @@ mod auth;
 mod body;
 mod clock;
 mod listen;
+mod memory;
 mod metrics;
 mod service;
 pub mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use besa_exchange::taxii::server::About;
-use besa_intel::Store;
+use besa_intel::{Keep, Store, Time};
 
 pub use clock::now;
 pub use listen::Running;
+
+/// Tells the time. What was received when depends on it, what a reader gets does not.
+pub type Clock = fn() -> Time;
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -56,6 +64,12 @@ pub struct Options {
     pub limits: Limits,
     /// Stop at SIGINT and SIGTERM.
     pub stop_at_signals: bool,
+    /// Tells the time of receipt.
+    pub clock: Clock,
+    /// What is not kept for ever; cut hourly.
+    pub keep: Keep,
+    /// How often the files of the certificate are looked at; SIGHUP does it at once.
+    pub certificate_check: Duration,
 }
 
 /// Bounds on what strangers and users may spend.
@@ -71,8 +85,14 @@ pub struct Limits {
     pub failures_per_minute: u32,
     /// Largest body, in bytes.
     pub body_bytes: u64,
-    /// All bodies being read or worked on, in bytes.
+    /// All bodies being read or worked on, in bytes; those of one user take one largest body at most.
     pub bodies_bytes: u64,
+    /// All answers not yet taken, in bytes; those of one user a quarter.
+    pub answers_bytes: u64,
+    /// For the head of a request, and for the rest between two.
+    pub head_time: Duration,
+    /// A reader has so long, and more for what it has taken (32 KiB a second).
+    pub write_time: Duration,
 }
 
 impl Default for Limits {
@@ -83,7 +103,10 @@ impl Default for Limits {
             requests_per_second: 2_000,
             failures_per_minute: 50,
             body_bytes: 32 << 20,
-            bodies_bytes: 64 << 20,
+            bodies_bytes: 128 << 20,
+            answers_bytes: 128 << 20,
+            head_time: Duration::from_secs(30),
+            write_time: Duration::from_secs(30),
         }
     }
 }
@@ -105,6 +128,9 @@ impl Options {
             },
             limits,
             stop_at_signals: false,
+            clock: now,
+            keep: Keep::default(),
+            certificate_check: Duration::from_secs(30),
         }
     }
 }

@@ -24,20 +24,20 @@ use besa_intel::Store;
 
 use crate::auth::network;
 use crate::service::{Node, Peer, router};
-use crate::{Options, ServeError, tls};
+use crate::{Clock, Limits, Options, ServeError, tls};
 
 /// For a TLS handshake.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// For the head of a request, and for the rest between two.
-const HEAD_TIME: Duration = Duration::from_secs(30);
 /// Longest head, in bytes.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// A reader that takes nothing for so long is let go.
-const WRITE_TIME: Duration = Duration::from_secs(30);
+/// Slowest pace of a reader beyond the time that it has anyway, in bytes per second.
+const WRITE_PACE_MIN: u64 = 32 << 10;
+/// How often what is not kept for ever is cut.
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 /// For requests under way when the server is told to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(15);
 /// Threads for work that blocks.
-const BLOCKING_THREADS: usize = 16;
+const BLOCKING_THREADS: usize = 24;
 
 /// A server that is running. Dropping it stops it too.
 pub struct Running {
@@ -85,14 +85,17 @@ impl Drop for Running {
 }
 
 pub(crate) fn start(store: Arc<dyn Store>, options: Options) -> Result<Running, ServeError> {
+    let mut certificate = None;
     let acceptor = match &options.tls {
         None => None,
         Some(identity) => {
-            let config = tls::server_config(identity, options.client_authorities.as_deref())?;
+            let shown = Arc::new(tls::Shown::new(identity)?);
+            let config = tls::server_config(Arc::clone(&shown), options.client_authorities.as_deref())?;
+            certificate = Some(shown);
             Some(TlsAcceptor::from(Arc::new(config)))
         }
     };
-    let node = Arc::new(Node::new(store, options.about.clone(), options.limits)?);
+    let node = Arc::new(Node::new(Arc::clone(&store), &options)?);
     let system = |error: io::Error| ServeError::System(error.to_string());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -106,16 +109,64 @@ pub(crate) fn start(store: Arc<dyn Store>, options: Options) -> Result<Running, 
     let address = listener.local_addr().map_err(system)?;
     let scheme = if acceptor.is_some() { "https" } else { "http" };
     let (stop, stopped) = watch::channel(false);
+    let (keep, every, clock) = (options.keep, options.certificate_check, options.clock);
     let accepting =
         Accepting { listener, acceptor, node, options, stop: stop.clone(), stopped, open: Arc::default() };
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
         .spawn(move || {
+            runtime.spawn(tidy(store, keep, clock));
+            if let Some(certificate) = certificate {
+                runtime.spawn(renew(certificate, every));
+            }
             runtime.block_on(accepting.run());
             runtime.shutdown_timeout(Duration::from_secs(1));
         })
         .map_err(system)?;
     Ok(Running { address, scheme, stop, thread: Some(thread) })
+}
+
+/// Cuts what is old, now and then.
+async fn tidy(store: Arc<dyn Store>, keep: besa_intel::Keep, clock: Clock) {
+    loop {
+        let store = Arc::clone(&store);
+        match tokio::task::spawn_blocking(move || store.tidy(&keep, clock())).await {
+            Ok(Ok(done)) if done.audit + done.statuses > 0 => {
+                tracing::info!(audit = done.audit, statuses = done.statuses, "old entries were cut");
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "old entries cannot be cut"),
+            Err(error) => tracing::error!(%error, "cutting old entries panicked"),
+        }
+        sleep(TIDY_EVERY).await;
+    }
+}
+
+/// Looks whether the certificate's files were replaced, at intervals and at SIGHUP. A pair that
+/// cannot be used is logged and the one in use stays.
+async fn renew(certificate: Arc<tls::Shown>, every: Duration) {
+    #[cfg(unix)]
+    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+    loop {
+        #[cfg(unix)]
+        match hangup.as_mut() {
+            Some(hangup) => {
+                timeout(every, hangup.recv()).await.ok();
+            }
+            None => sleep(every).await,
+        }
+        #[cfg(not(unix))]
+        sleep(every).await;
+        let certificate = Arc::clone(&certificate);
+        match tokio::task::spawn_blocking(move || certificate.renew()).await {
+            Ok(Ok(true)) => tracing::info!("the new certificate is in use"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the new certificate cannot be used; the old one stays");
+            }
+            Err(error) => tracing::error!(%error, "reading the certificate panicked"),
+        }
+    }
 }
 
 struct Accepting {
@@ -165,12 +216,12 @@ impl Accepting {
             self.node.metrics.refused_by_limit.fetch_add(1, Relaxed);
             return;
         };
-        let node = Arc::clone(&self.node);
+        let (node, limits) = (Arc::clone(&self.node), *limits);
         let acceptor = self.acceptor.clone();
         let stopped = self.stopped.clone();
         tokio::spawn(async move {
             node.metrics.connections.fetch_add(1, Relaxed);
-            connection(stream, from, acceptor, router, stopped).await;
+            connection(stream, from, acceptor, router, stopped, limits).await;
             node.metrics.connections.fetch_sub(1, Relaxed);
             drop(place);
         });
@@ -183,18 +234,20 @@ async fn connection(
     acceptor: Option<TlsAcceptor>,
     router: Router,
     stopped: watch::Receiver<bool>,
+    limits: Limits,
 ) {
     stream.set_nodelay(true).ok();
-    let stream = Patient::new(stream);
+    let stream = Patient::new(stream, limits.write_time);
+    let head_time = limits.head_time;
     let address = from.ip().to_canonical();
     let Some(acceptor) = acceptor else {
-        return serve(stream, Peer { address, certificate: None }, router, stopped).await;
+        return serve(stream, Peer { address, certificate: None }, router, stopped, head_time).await;
     };
     match timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates();
             let certificate = shown.and_then(|chain| chain.first()).map(tls::digest);
-            serve(stream, Peer { address, certificate }, router, stopped).await;
+            serve(stream, Peer { address, certificate }, router, stopped, head_time).await;
         }
         Ok(Err(error)) => tracing::debug!(peer = %address, %error, "no TLS"),
         Err(_) => tracing::debug!(peer = %address, "the TLS handshake took too long"),
@@ -206,6 +259,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     peer: Peer,
     router: Router,
     mut stopped: watch::Receiver<bool>,
+    head_time: Duration,
 ) {
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer.clone());
@@ -213,7 +267,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(head_time)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -289,23 +343,39 @@ impl Drop for Place {
     }
 }
 
-/// A stream whose writes fail when the other side takes nothing for [`WRITE_TIME`].
+/// A stream whose writes fail when the other side makes us wait too long in all: it has the time it
+/// starts with, and earns more by what it takes. A reader that takes an octet now and then to keep an
+/// answer in memory is let go.
 struct Patient {
     stream: TcpStream,
-    waiting: Option<Pin<Box<Sleep>>>,
+    /// Since when a write waits, and until when it may.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// What is left to wait.
+    left: Duration,
+    /// The most that can be left.
+    most: Duration,
 }
 
 impl Patient {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, waiting: None }
+    fn new(stream: TcpStream, most: Duration) -> Self {
+        Self { stream, waiting: None, left: most, most }
     }
 
-    fn judge<T>(&mut self, poll: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if poll.is_ready() {
-            self.waiting = None;
+    fn judge(&mut self, poll: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = &poll {
+            if let Some((since, _)) = self.waiting.take() {
+                self.left = self.left.saturating_sub(since.elapsed());
+            }
+            let bytes = written.as_ref().map_or(0, |bytes| *bytes as u64);
+            let earned = Duration::from_micros(bytes.saturating_mul(1_000_000) / WRITE_PACE_MIN);
+            self.left = (self.left + earned).min(self.most);
             return poll;
         }
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + WRITE_TIME)));
+        let left = self.left;
+        let (_, waiting) = self.waiting.get_or_insert_with(|| {
+            let now = Instant::now();
+            (now, Box::pin(sleep_until(now + left)))
+        });
         match waiting.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,

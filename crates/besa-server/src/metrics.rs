@@ -24,6 +24,7 @@ pub(crate) struct Metrics {
     pub(crate) refused_by_limit: AtomicU64,
     pub(crate) connections: AtomicU64,
     pub(crate) audit_lost: AtomicU64,
+    pub(crate) audit_left_out: AtomicU64,
 }
 
 impl Metrics {
@@ -68,6 +69,7 @@ impl Metrics {
             ("logins_failed_total", "counter", &self.logins_failed),
             ("refused_by_limit_total", "counter", &self.refused_by_limit),
             ("audit_entries_lost_total", "counter", &self.audit_lost),
+            ("audit_entries_left_out_total", "counter", &self.audit_left_out),
             ("connections", "gauge", &self.connections),
         ] {
             writeln!(text, "# TYPE besa_{name} {kind}\nbesa_{name} {}", counter.load(Relaxed)).ok();

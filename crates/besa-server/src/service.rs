@@ -2,6 +2,9 @@
 //!
 //! Health is asked without an account; metrics from this machine or by an administrator; everything
 //! else is TAXII and needs a caller.
+//!
+//! Blocking work runs in the runtime's pool. What writes takes one of [`WRITES_MAX`] places first, so
+//! that however many write, readers find a thread.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
 use axum::routing::get;
 use besa_exchange::taxii::server::{self, About};
@@ -20,12 +23,19 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RET
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use tokio::sync::Semaphore;
 
-use crate::auth::{Authenticator, Credential, Denied, Known, credential};
-use crate::body::{BodyError, UNIT, read_body};
-use crate::clock::now;
+use crate::auth::{Authenticator, Bucket, Credential, Denied, Known, credential, lock};
+use crate::body::{BodyError, read_body};
+use crate::memory::{Grant, Memory};
 use crate::metrics::Metrics;
-use crate::{Limits, ServeError};
+use crate::{Clock, Limits, Options, ServeError};
 
+/// Requests whose objects are checked or stored at once; the pool has more threads.
+const WRITES_MAX: usize = 12;
+/// Entries of the audit log about refused strangers: so many a second, and at once.
+const STRANGERS_PER_SECOND: f64 = 5.0;
+const STRANGERS_AT_ONCE: f64 = 300.0;
+/// Answers up to this length are not counted among those held.
+const SMALL: u64 = 64 << 10;
 /// How long an answer of `/ready` is good for.
 const READY_TIME: Duration = Duration::from_secs(1);
 
@@ -35,8 +45,12 @@ pub(crate) struct Node {
     registry: Mutex<Arc<Registry>>,
     auth: Authenticator,
     about: About,
+    clock: Clock,
     limits: Limits,
-    bodies: Semaphore,
+    bodies: Memory,
+    answers: Memory,
+    writes: Semaphore,
+    strangers: Mutex<Strangers>,
     ready: Mutex<Option<(Instant, bool)>>,
     pub(crate) metrics: Metrics,
 }
@@ -50,16 +64,20 @@ pub(crate) struct Peer {
 }
 
 impl Node {
-    pub(crate) fn new(store: Arc<dyn Store>, about: About, limits: Limits) -> Result<Self, ServeError> {
+    pub(crate) fn new(store: Arc<dyn Store>, options: &Options) -> Result<Self, ServeError> {
+        let limits = options.limits;
         let registry = Registry::new(store.directory()?);
-        let units = usize::try_from(limits.bodies_bytes.max(limits.body_bytes) / UNIT).unwrap_or(1) + 1;
         Ok(Self {
             store,
             registry: Mutex::new(Arc::new(registry)),
             auth: Authenticator::new(limits)?,
-            about: About { max_content_length: limits.body_bytes, ..about },
+            about: About { max_content_length: limits.body_bytes, ..options.about.clone() },
+            clock: options.clock,
             limits,
-            bodies: Semaphore::new(units),
+            bodies: Memory::new(limits.bodies_bytes.max(limits.body_bytes), limits.body_bytes),
+            answers: Memory::new(limits.answers_bytes, limits.answers_bytes / 4),
+            writes: Semaphore::new(WRITES_MAX),
+            strangers: Mutex::default(),
             ready: Mutex::default(),
             metrics: Metrics::default(),
         })
@@ -130,9 +148,10 @@ async fn answer(node: &Arc<Node>, head: &Arc<Head>, body: Body) -> (Response<Vec
     let header = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let credential = credential(header, head.peer.certificate.as_deref());
     let has_body = head.method == Method::POST;
+    let writes = has_body || head.method == Method::DELETE;
     let work = {
         let (node, head) = (Arc::clone(node), Arc::clone(head));
-        move || first_step(&node, &head, credential, has_body)
+        move || first_step(&node, &head, credential, writes)
     };
     let step = match tokio::task::spawn_blocking(work).await {
         Ok(step) => step,
@@ -152,24 +171,22 @@ async fn answer(node: &Arc<Node>, head: &Arc<Head>, body: Body) -> (Response<Vec
     };
     let actor = caller.name.clone();
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let (bytes, permit) = if has_body {
-        match read_body(body, announced, node.limits.body_bytes, &node.bodies).await {
-            Ok(read) => read,
+    let (bytes, grant) = if has_body {
+        match read_body(body, announced, node.limits.body_bytes, &node.bodies, &actor).await {
+            Ok((bytes, grant)) => (bytes, Some(grant)),
             Err(error) => return (body_error(node, head, &error), actor, 0),
         }
     } else {
-        match node.bodies.acquire_many(0).await {
-            Ok(permit) => (Vec::new(), permit),
-            Err(_) => return (internal(head), actor, 0),
-        }
+        (Vec::new(), None)
     };
+    let Ok(place) = node.writes.acquire().await else { return (internal(head), actor, 0) };
     let length = bytes.len() as u64;
     let work = {
         let (node, head) = (Arc::clone(node), Arc::clone(head));
         move || respond(&node, &head, &caller, &bytes)
     };
     let response = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| internal(head));
-    drop(permit);
+    drop((grant, place));
     (response, actor, length)
 }
 
@@ -180,12 +197,12 @@ enum Step {
 }
 
 /// Everything that can be done without waiting for a password check or a body; most requests end here.
-fn first_step(node: &Node, head: &Head, credential: Credential, has_body: bool) -> Step {
+fn first_step(node: &Node, head: &Head, credential: Credential, writes: bool) -> Step {
     let registry = match node.registry() {
         Ok(registry) => registry,
         Err(error) => return Step::Done(store_error(head, &error), String::new()),
     };
-    match node.auth.look_up(&registry, &credential, now()) {
+    match node.auth.look_up(&registry, &credential, (node.clock)()) {
         Known::Yes(caller) => {
             if matches!(credential, Credential::Basic { .. }) {
                 node.metrics.logins_cached.fetch_add(1, Relaxed);
@@ -193,7 +210,7 @@ fn first_step(node: &Node, head: &Head, credential: Credential, has_body: bool) 
             if !node.auth.within_rate(&caller.name) {
                 return Step::Done(too_many(node, head), caller.name);
             }
-            if has_body {
+            if writes {
                 return Step::Caller(caller);
             }
             Step::Done(respond(node, head, &caller, &[]), caller.name)
@@ -229,7 +246,7 @@ fn respond(node: &Node, head: &Head, caller: &Caller, body: &[u8]) -> Response<V
         caller,
         source: &source,
         id: &head.id,
-        now: now(),
+        now: (node.clock)(),
     };
     server::respond(node.store.as_ref(), &registry, &node.about, &request)
 }
@@ -243,6 +260,12 @@ fn finish(
     bytes_in: u64,
     response: Response<Vec<u8>>,
 ) -> Response<Body> {
+    let held = held_answer(node, actor, response.body().len());
+    let (response, grant) = match held {
+        Ok(grant) => (response, grant),
+        // It is dropped here: who does not read what was asked for gets no more.
+        Err(()) => (too_many(node, head), None),
+    };
     let (mut parts, body) = response.into_parts();
     let (status, took) = (parts.status.as_u16(), started.elapsed());
     node.metrics.request(status, took, bytes_in, body.len() as u64);
@@ -253,16 +276,25 @@ fn finish(
         path, status, micros = micros_taken, bytes_in, bytes_out = body.len()
     );
     // What changes something is in the log already, in the same transaction. Refusals by a limit are
-    // only counted, or a flood would fill the log.
+    // only counted, and those of strangers beyond a rate, or a flood would fill the disk.
     let changed = matches!(head.method, Method::POST | Method::DELETE) && parts.status.is_success();
-    if !changed && status != 429 && path != "/metrics" {
+    let left_out = if status == 401 { lock(&node.strangers).admit() } else { Some(0) };
+    if left_out.is_none() {
+        node.metrics.audit_left_out.fetch_add(1, Relaxed);
+    }
+    if let Some(left_out) = left_out
+        && !changed
+        && status != 429
+        && path != "/metrics"
+    {
+        let more = if left_out > 0 { format!(" and {left_out} more not written") } else { String::new() };
         let entry = AuditEntry {
-            at: micros(now()),
+            at: micros((node.clock)()),
             actor: actor.to_owned(),
             source: head.peer.address.to_string(),
             action: head.method.to_string(),
             target: path.to_owned(),
-            outcome: status.to_string(),
+            outcome: format!("{status}{more}"),
         };
         if !node.store.audit_soon(entry) {
             node.metrics.audit_lost.fetch_add(1, Relaxed);
@@ -270,7 +302,42 @@ fn finish(
     }
     parts.headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     parts.headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Response::from_parts(parts, Body::from(body))
+    Response::from_parts(parts, Body::from(Bytes::from_owner(Held(body, grant))))
+}
+
+/// A place among the answers held, if it is large enough to need one.
+fn held_answer(node: &Node, actor: &str, length: usize) -> Result<Option<Grant>, ()> {
+    let length = length as u64;
+    if length <= SMALL { Ok(None) } else { node.answers.try_take(actor, length).map(Some).ok_or(()) }
+}
+
+/// An answer's octets with the grant for them, until the last is sent.
+struct Held(Vec<u8>, #[expect(dead_code, reason = "held, not read")] Option<Grant>);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// What is written to the audit log about refused strangers, who could fill the disk otherwise.
+#[derive(Default)]
+struct Strangers {
+    bucket: Bucket,
+    left_out: u64,
+}
+
+impl Strangers {
+    /// How many were left out since the last entry; `None` if this one is to be left out too.
+    fn admit(&mut self) -> Option<u64> {
+        self.bucket.drain(STRANGERS_PER_SECOND);
+        if self.bucket.level >= STRANGERS_AT_ONCE {
+            self.left_out += 1;
+            return None;
+        }
+        self.bucket.level += 1.0;
+        Some(std::mem::take(&mut self.left_out))
+    }
 }
 
 fn metrics(node: &Node) -> Response<Vec<u8>> {
@@ -294,7 +361,7 @@ fn denied_response(node: &Node, head: &Head, denied: Denied) -> Response<Vec<u8>
 
 fn too_many(node: &Node, head: &Head) -> Response<Vec<u8>> {
     node.metrics.refused_by_limit.fetch_add(1, Relaxed);
-    let description = "too many requests or failed passwords from there; wait";
+    let description = "too many requests, failed passwords, or octets under way from there; wait";
     let mut response = server::error(StatusCode::TOO_MANY_REQUESTS, description, &head.id);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
     response
@@ -308,6 +375,11 @@ fn body_error(node: &Node, head: &Head, error: &BodyError) -> Response<Vec<u8>> 
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("the body is longer than {most} bytes; send fewer objects"),
             )
+        }
+        BodyError::Crowded => {
+            let mut response = too_many(node, head);
+            response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+            return response;
         }
         BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body came too slowly".to_owned()),
         BodyError::Broken => (StatusCode::BAD_REQUEST, "the body was not sent whole".to_owned()),

@@ -11,10 +11,14 @@
 //!
 //! **Retry.** 429, 502, 503, 504 and broken connections are tried [`TRIES_MAX`] times with doubling
 //! pauses, `Retry-After` honoured. POST too: objects are named by id and version, so twice is once.
+//!
+//! **Credentials** go to the scheme, host and port that were asked first and to no other, whatever API
+//! roots a server names; redirects are followed without them.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use besa_intel::{Batch, CollectionKey, PageQuery, Store, StoreError, Time, prepare};
+use besa_intel::{Batch, CollectionKey, PageQuery, Store, StoreError, Time, prepare_request};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -28,6 +32,8 @@ pub const OVERLAP_SECONDS: i64 = 1;
 pub const TRIES_MAX: u32 = 6;
 /// Largest response read, in bytes.
 const RESPONSE_BYTES_MAX: u64 = 128 << 20;
+/// Objects asked for in a page; fewer if a page is larger than what is read.
+const LIMIT: usize = 1_000;
 /// Most bytes and objects pushed in one request.
 const PUSH_BYTES_MAX: usize = 4 << 20;
 const PUSH_OBJECTS_MAX: usize = 1_000;
@@ -91,6 +97,12 @@ pub enum ClientError {
         url: String,
         /// What is wrong.
         reason: String,
+    },
+    /// An answer is larger than what is read.
+    #[error("`{url}` answered with more than {RESPONSE_BYTES_MAX} bytes")]
+    TooLarge {
+        /// What was asked.
+        url: String,
     },
     /// A certificate or key cannot be used.
     #[error("TLS: {0}")]
@@ -157,6 +169,8 @@ const FAILURES_MAX: usize = 1_000;
 pub struct Client {
     agent: ureq::Agent,
     authorization: Option<String>,
+    /// Scheme, host and port that get the credentials: those asked first.
+    origin: OnceLock<String>,
 }
 
 impl Client {
@@ -176,7 +190,7 @@ impl Client {
             .timeout_connect(Some(Duration::from_secs(20)))
             .timeout_recv_response(Some(Duration::from_secs(120)))
             .timeout_global(Some(Duration::from_secs(600)));
-        Ok(Self { agent: config.build().into(), authorization })
+        Ok(Self { agent: config.build().into(), authorization, origin: OnceLock::new() })
     }
 
     /// Asks a discovery URL.
@@ -237,10 +251,16 @@ impl Client {
         let mut cursor = store.cursor(&name)?;
         let mut from = Place { added_after: cursor.clone(), next: None };
         let mut pulled = Pulled::default();
-        let mut empty = 0;
+        let (mut empty, mut limit) = (0, LIMIT);
         loop {
-            let url = from.url(&objects_url);
-            let answer = self.get(&url)?;
+            let url = from.url(&objects_url, limit);
+            let answer = match self.get(&url) {
+                Err(ClientError::TooLarge { .. }) if limit > 1 => {
+                    limit = (limit / 10).max(1);
+                    continue;
+                }
+                answer => answer?,
+            };
             let last = answer.last_added.clone();
             let (page, objects) = envelope(&answer.body, &url)?;
             empty = if objects.is_empty() { empty + 1 } else { 0 };
@@ -375,11 +395,10 @@ impl Client {
         url: &str,
         body: Option<&str>,
     ) -> Result<Result<Answer, (ClientError, Option<Duration>)>, ClientError> {
-        let network =
-            |error: ureq::Error| ClientError::Network { url: url.to_owned(), reason: error.to_string() };
+        let network = |error: ureq::Error| failed(url, &error);
         let sent = match body {
-            None => self.named(self.agent.get(url)).call(),
-            Some(body) => self.named(self.agent.post(url)).header("content-type", TAXII_21).send(body),
+            None => self.named(url, self.agent.get(url)).call(),
+            Some(body) => self.named(url, self.agent.post(url)).header("content-type", TAXII_21).send(body),
         };
         let mut response = sent.map_err(network)?;
         let status = response.status();
@@ -398,11 +417,12 @@ impl Client {
         Ok(Err((error, seconds.map(Duration::from_secs))))
     }
 
-    fn named<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+    fn named<B>(&self, url: &str, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
         let request = request.header("accept", TAXII_21);
+        let ours = self.origin.get_or_init(|| origin(url)) == &origin(url);
         match &self.authorization {
-            Some(authorization) => request.header("authorization", authorization),
-            None => request,
+            Some(authorization) if ours => request.header("authorization", authorization),
+            _ => request,
         }
     }
 }
@@ -471,8 +491,8 @@ impl Place {
         }
     }
 
-    fn url(&self, objects_url: &str) -> String {
-        let mut url = format!("{objects_url}?match%5Bversion%5D=all&limit=1000");
+    fn url(&self, objects_url: &str, limit: usize) -> String {
+        let mut url = format!("{objects_url}?match%5Bversion%5D=all&limit={limit}");
         for (name, value) in [("added_after", &self.added_after), ("next", &self.next)] {
             if let Some(value) = value {
                 url.push_str(&format!("&{name}={}", encode(value)));
@@ -501,7 +521,7 @@ fn take(
     if objects.is_empty() {
         return Ok(());
     }
-    let prepared = objects.iter().map(|raw| prepare(raw)).collect();
+    let prepared = prepare_request(objects);
     let receipt = store.add_objects(Batch::new(from, now, into, prepared))?;
     pulled.received += receipt.total;
     for outcome in receipt.outcomes.unwrap_or_default() {
@@ -564,6 +584,32 @@ fn tls(trust: &Trust) -> Result<TlsConfig, ClientError> {
         config = config.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
     }
     Ok(config.build())
+}
+
+/// What of a failure a new try may mend; a certificate that is not trusted stays so.
+fn failed(url: &str, error: &ureq::Error) -> ClientError {
+    let url = url.to_owned();
+    match error {
+        ureq::Error::BodyExceedsLimit(_) => ClientError::TooLarge { url },
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
+            ClientError::Protocol { url, reason: error.to_string() }
+        }
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) => {
+            ClientError::Tls(format!("`{url}`: {error}"))
+        }
+        ureq::Error::Io(inner) if inner.kind() == std::io::ErrorKind::InvalidData => {
+            ClientError::Tls(format!("`{url}`: {inner}"))
+        }
+        _ => ClientError::Network { url, reason: error.to_string() },
+    }
+}
+
+/// Scheme, host and port of a URL, in lower case.
+fn origin(url: &str) -> String {
+    let scheme_end = url.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = url.split_at(scheme_end);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    format!("{scheme}{host}").to_ascii_lowercase()
 }
 
 fn slashed(url: &str) -> String {

@@ -18,10 +18,14 @@
 //! Invariants: no input makes a 5xx, only the store's own trouble does; a collection that the caller
 //! may not use is answered exactly as one that does not exist; one POST is one transaction, and its
 //! 202 means "durable".
+//!
+//! **The one gate.** Objects, their ids and versions get into a response through [`Exchange::page`] and
+//! nowhere else: objects, manifest, versions, and whether an object is there at all. What a caller may
+//! not see is to be held back there. A status tells its own sender what became of each object.
 
 use besa_intel::{
     Access, AuditEntry, Batch, Collection, Page, PageQuery, Store, StoreError, Time, VersionFilter, micros,
-    micros_text, prepare,
+    micros_text, prepare_request,
 };
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
@@ -37,7 +41,7 @@ use super::resource;
 /// The path of discovery.
 pub const DISCOVERY: &str = "/taxii2/";
 /// Most objects in one envelope.
-pub const ENVELOPE_OBJECTS_MAX: usize = 200_000;
+pub const ENVELOPE_OBJECTS_MAX: usize = 100_000;
 
 /// What the server says of itself.
 #[derive(Clone, Debug)]
@@ -164,14 +168,14 @@ impl Exchange<'_> {
             ["objects", id] => self.only_get("GET, HEAD, DELETE", || {
                 let query = PageQuery { ids: vec![(*id).to_owned()], ..self.query(Filters::Object)? };
                 let page = self.page(collection, access, &query)?;
-                self.listed(collection, id, &page)?;
+                self.listed(collection, access, id, &page)?;
                 Ok(self.paged(&page, resource::envelope(&page)))
             }),
             ["objects", id, "versions"] => self.get(|| {
                 let query = self.query(Filters::Versions)?;
                 let query = PageQuery { ids: vec![(*id).to_owned()], content: false, ..query };
                 let page = self.page(collection, access, &query)?;
-                self.listed(collection, id, &page)?;
+                self.listed(collection, access, id, &page)?;
                 Ok(self.paged(&page, resource::versions(&page)))
             }),
             _ => Err(not_found()),
@@ -222,7 +226,7 @@ impl Exchange<'_> {
             );
             return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, description));
         }
-        let objects = envelope_objects(self.request.body)?.into_iter().map(prepare).collect();
+        let objects = prepare_request(&envelope_objects(self.request.body)?);
         let caller = &self.request.caller.name;
         let mut batch = Batch::new(caller, self.request.now, Some(collection.key), objects);
         batch.audit = Some(self.audit("202"));
@@ -244,6 +248,7 @@ impl Exchange<'_> {
         Ok(self.body(StatusCode::OK, Vec::new()))
     }
 
+    /// The gate: see the head of this file.
     fn page(&self, collection: &Collection, access: Access, query: &PageQuery) -> Result<Page, Failure> {
         if !access.read {
             return Err(forbidden("read from"));
@@ -252,8 +257,19 @@ impl Exchange<'_> {
     }
 
     /// 404 if no version of the object is in the collection at all.
-    fn listed(&self, collection: &Collection, id: &str, page: &Page) -> Result<(), Failure> {
-        if page.entries.is_empty() && !self.store.lists(collection.key, id)? {
+    fn listed(&self, collection: &Collection, access: Access, id: &str, page: &Page) -> Result<(), Failure> {
+        if !page.entries.is_empty() {
+            return Ok(());
+        }
+        let any = PageQuery {
+            ids: vec![id.to_owned()],
+            versions: VersionFilter::all(),
+            specs: Some(vec![20, 21]),
+            content: false,
+            limit: 1,
+            ..PageQuery::default()
+        };
+        if self.page(collection, access, &any)?.entries.is_empty() {
             return Err(not_found());
         }
         Ok(())
@@ -386,15 +402,46 @@ fn envelope_objects(body: &[u8]) -> Result<Vec<&RawValue>, Failure> {
     let envelope: Envelope<'_> =
         serde_json::from_str(whole.get()).map_err(|error| no_envelope(&error.to_string()))?;
     let list = envelope.objects.ok_or_else(|| no_envelope("it has no `objects`"))?;
-    let objects: Vec<&RawValue> =
+    let Members(objects) =
         serde_json::from_str(list.get()).map_err(|_| no_envelope("`objects` must be a list"))?;
     if objects.is_empty() {
         return Err(no_envelope("`objects` is empty"));
     }
     if objects.len() > ENVELOPE_OBJECTS_MAX {
         let description =
-            format!("the envelope has {} objects, at most {ENVELOPE_OBJECTS_MAX} are read", objects.len());
+            format!("the envelope has more than the {ENVELOPE_OBJECTS_MAX} objects that are read");
         return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, description));
     }
     Ok(objects)
+}
+
+/// The members of a list, at most one more than [`ENVELOPE_OBJECTS_MAX`]: a body of `0,0,0…` must not
+/// take eight times its length.
+struct Members<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(MembersVisitor(std::marker::PhantomData))
+    }
+}
+
+struct MembersVisitor<'a>(std::marker::PhantomData<&'a ()>);
+
+impl<'de: 'a, 'a> serde::de::Visitor<'de> for MembersVisitor<'a> {
+    type Value = Members<'a>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while members.len() <= ENVELOPE_OBJECTS_MAX
+            && let Some(member) = list.next_element::<&'de RawValue>()?
+        {
+            members.push(member);
+        }
+        while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+        Ok(Members(members))
+    }
 }

@@ -25,10 +25,6 @@ impl<C: Connection> Store for Database<C> {
         self.read(|connection| pages::page(connection, collection, query))
     }
 
-    fn lists(&self, collection: CollectionKey, id: &str) -> Result<bool, StoreError> {
-        self.read(|connection| pages::lists(connection, collection, id))
-    }
-
     fn unlist(
         &self,
         collection: CollectionKey,

@@ -285,16 +285,6 @@ fn entry(connection: &mut dyn Connection, member: &Member, content: bool) -> Res
     Ok(entry)
 }
 
-pub(crate) fn lists(
-    connection: &mut dyn Connection,
-    collection: CollectionKey,
-    id: &str,
-) -> Result<bool, StoreError> {
-    let Some(oid) = oid(connection, id)? else { return Ok(false) };
-    let sql = "SELECT seq FROM member WHERE collection = ?1 AND oid = ?2 LIMIT 1";
-    Ok(first(connection, sql, &[Val::Int(collection.0), Val::Int(oid)], |row| row.int(0))?.is_some())
-}
-
 pub(crate) fn unlist<C: Connection>(
     write: &mut Write<'_, C>,
     collection: CollectionKey,

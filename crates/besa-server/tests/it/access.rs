@@ -120,6 +120,39 @@ fn tls_and_client_certificates() {
     assert_eq!(status(true, ""), 200);
 }
 
+/// A renewed certificate is used without a restart; one that is no pair with its key is not.
+#[test]
+fn certificates_are_renewed_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+    let identity = tls::Identity::own(folder.path(), &["localhost".to_owned()]).unwrap();
+    let options = Options {
+        tls: Some(identity.clone()),
+        certificate_check: Duration::from_millis(50),
+        ..Options::loopback(0)
+    };
+    let node = Node::start_with(options);
+    let trusted_by = |pem: &[u8]| {
+        use ureq::tls::{Certificate, RootCerts, TlsConfig};
+        let root = Certificate::from_pem(pem).unwrap();
+        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[root])).build();
+        let agent: ureq::Agent = ureq::Agent::config_builder().tls_config(tls).build().into();
+        agent.get(format!("https://localhost:{}/health", node.running.address().port())).call().is_ok()
+    };
+    assert!(trusted_by(&identity.certificates));
+    let renewed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    // Half of a renewal: the old pair stays.
+    std::fs::write(&certificate, renewed.cert.pem()).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(trusted_by(&identity.certificates));
+    std::fs::write(&key, renewed.signing_key.serialize_pem()).unwrap();
+    let new = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        trusted_by(renewed.cert.pem().as_bytes())
+    });
+    assert!(new && !trusted_by(&identity.certificates));
+}
+
 #[test]
 fn plain_http_beyond_this_machine_must_be_asked_for() {
     let folder = tempfile::tempdir().unwrap();

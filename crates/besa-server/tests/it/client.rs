@@ -95,3 +95,44 @@ fn a_server_with_quirks() {
     let cursor = store.cursor(&format!("pull http://{address}/api/collections/1/objects/ 0")).unwrap();
     assert_eq!(cursor.as_deref(), Some("2026-01-01T00:00:01.500000Z"));
 }
+
+/// A server that names an API root elsewhere does not get our password sent there.
+#[test]
+fn credentials_stay_where_they_belong() {
+    let asked_of = |listener: TcpListener, body: String| {
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let head: Vec<String> =
+                lines.by_ref().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+            let length = body.len();
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-type: application/taxii+json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").unwrap();
+            head.join("\n").to_ascii_lowercase()
+        })
+    };
+    let (ours, theirs) =
+        (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("http://{}/taxii2/", ours.local_addr().unwrap());
+    let root = format!("http://{}/api/", theirs.local_addr().unwrap());
+    let first = asked_of(ours, format!(r#"{{"title":"x","api_roots":["{root}"]}}"#));
+    let second = asked_of(theirs, "{}".to_owned());
+    let client = client("writer");
+    assert_eq!(client.discover(&url).unwrap().api_roots, std::slice::from_ref(&root));
+    assert!(client.collections(&root).unwrap().is_empty());
+    assert!(first.join().unwrap().contains("authorization: basic"));
+    assert!(!second.join().unwrap().contains("authorization"));
+}
+
+/// An authority that is not trusted is told at once, not tried again for half a minute.
+#[test]
+fn a_wrong_certificate_is_no_passing_trouble() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = besa_server::tls::Identity::own(folder.path(), &["localhost".to_owned()]).unwrap();
+    let node =
+        Node::start_with(besa_server::Options { tls: Some(identity), ..besa_server::Options::loopback(0) });
+    let started = std::time::Instant::now();
+    let url = format!("https://localhost:{}/taxii2/", node.running.address().port());
+    let refused = client("writer").discover(&url);
+    assert!(matches!(refused, Err(ClientError::Tls(_))), "{refused:?}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(3));
+}

@@ -6,5 +6,6 @@ mod access;
 mod client;
 mod foreign;
 mod hostile;
+mod killed;
 mod support;
 mod taxii;

@@ -69,6 +69,14 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) body_mib: u64,
 
+    /// Days that entries of the audit log are kept; 0 for ever. The log says what was cut.
+    #[arg(long, value_name = "DAYS", default_value_t = 366)]
+    pub(crate) audit_days: u32,
+
+    /// Days that the status of a request is kept object by object.
+    #[arg(long, value_name = "DAYS", default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) status_days: u32,
+
     /// Write the log as JSON lines.
     #[arg(long)]
     pub(crate) log_json: bool,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use besa_exchange::taxii::server::About;
 use besa_server::tls::Identity;
-use besa_server::{Limits, Options};
+use besa_intel::Keep;
+use besa_server::{Limits, Options, now};
 
 use super::node::note;
 use crate::cli::ServeArgs;
@@ -35,6 +36,12 @@ pub(super) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<u8> {
         },
         limits,
         stop_at_signals: true,
+        keep: Keep {
+            audit_days: (args.audit_days > 0).then_some(args.audit_days),
+            status_days: args.status_days,
+        },
+        clock: now,
+        certificate_check: Options::loopback(0).certificate_check,
     };
     if store.directory()?.users.is_empty() {
         note(terminal, "no user yet: besa user add NAME --role administrator --password-stdin");
