@@ -18,9 +18,9 @@ const APPLICATION_ID: i64 = 0x4245_5341;
 const BUSY_MS: u64 = 10_000;
 /// Pages in the log before they are copied into the file. Ids are random, so one transaction touches
 /// many pages of their index; a longer log copies each of them less often.
-const CHECKPOINT_PAGES: u32 = 10_000;
+const CHECKPOINT_PAGES: u32 = 40_000;
 /// Page cache of the writer and of a reader, in KiB.
-const WRITER_CACHE_KIB: i64 = 32_768;
+const WRITER_CACHE_KIB: i64 = 40_960;
 const READER_CACHE_KIB: i64 = 4_096;
 
 /// Opens a store, making or migrating the file as needed.
@@ -127,7 +127,7 @@ fn connect(path: &Path, writer: bool) -> Result<Sqlite, StoreError> {
     inner
         .execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA cache_size = -{cache}; PRAGMA temp_store = MEMORY;
-            PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = 67108864;
+            PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = 268435456;
             PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}"
         ))
         .map_err(named)?;

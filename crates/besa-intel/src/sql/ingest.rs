@@ -7,6 +7,7 @@
 use sha2::{Digest, Sha256};
 
 use super::engine::{Write, counter, set_counter};
+use super::schema::id_digest;
 use super::{Connection, Val, first};
 use crate::account::fresh_uuid;
 use crate::object::{Candidate, Prepared, Refusal, Role, same_content};
@@ -66,7 +67,7 @@ pub(crate) fn add_objects<C: Connection>(
     batch: Batch,
 ) -> Result<Receipt, StoreError> {
     let request_id = fresh_uuid()?;
-    let sql = "SELECT oid FROM object_id ORDER BY oid DESC LIMIT 1";
+    let sql = "SELECT oid FROM object_name ORDER BY oid DESC LIMIT 1";
     write.cache.last_oid = first(write.connection, sql, &[], |row| row.int(0))?.unwrap_or(0);
     let total = batch.objects.len() as u64;
     let request = first(
@@ -220,7 +221,7 @@ impl Ingest {
         if known.needs_description || (known.has_versions && object.revoked) {
             let created = known.created.as_deref().or(object.created.as_ref().map(|key| key.0.as_slice()));
             write.connection.run(
-                "UPDATE object_id SET known = 1, creator = ?2, created = ?3, revoked = ?4 WHERE oid = ?1",
+                "UPDATE object_name SET known = 1, creator = ?2, created = ?3, revoked = ?4 WHERE oid = ?1",
                 &[
                     Val::Int(known.oid),
                     Val::opt_int(creator),
@@ -464,7 +465,7 @@ pub(crate) fn reflag(
     collection: CollectionKey,
     oid: i64,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT revoked FROM object_id WHERE oid = ?1";
+    let sql = "SELECT revoked FROM object_name WHERE oid = ?1";
     let revoked = first(connection, sql, &[Val::Int(oid)], |row| row.opt_blob(0))?.flatten();
     for spec in [20, 21] {
         let version = Version {
@@ -502,10 +503,10 @@ fn id_number<C: Connection>(write: &mut Write<'_, C>, id: &str) -> Result<i64, S
     let number = match look_up(write.connection, id)? {
         Some(known) => known.oid,
         None => {
-            write.cache.last_oid += 1;
-            let values = [Val::Int(write.cache.last_oid), Val::Text(id)];
-            write.connection.run("INSERT INTO object_id (oid, id) VALUES (?1, ?2)", &values)?;
-            write.cache.last_oid
+            let oid = name_id(write, id)?;
+            let values = [Val::Int(oid), Val::Text(id)];
+            write.connection.run("INSERT INTO object_name (oid, id) VALUES (?1, ?2)", &values)?;
+            oid
         }
     };
     if write.cache.ids.len() >= CACHE_MAX {
@@ -524,16 +525,16 @@ fn introduced<C: Connection>(
     if let Some(known) = look_up(write.connection, &object.id)? {
         return Ok(known);
     }
-    write.cache.last_oid += 1;
+    let oid = name_id(write, &object.id)?;
     let created = object.created.as_ref().map_or(Val::Null, |key| Val::Blob(&key.0));
     let revoked = object.version.as_ref().filter(|_| object.revoked);
     let revoked = revoked.map_or(Val::Null, |(key, _)| Val::Blob(&key.0));
     write.connection.run(
-        "INSERT INTO object_id (oid, id, known, creator, created, revoked) VALUES (?1, ?2, 1, ?3, ?4, ?5)",
-        &[Val::Int(write.cache.last_oid), Val::Text(&object.id), Val::opt_int(creator), created, revoked],
+        "INSERT INTO object_name (oid, id, known, creator, created, revoked) VALUES (?1, ?2, 1, ?3, ?4, ?5)",
+        &[Val::Int(oid), Val::Text(&object.id), Val::opt_int(creator), created, revoked],
     )?;
     Ok(Known {
-        oid: write.cache.last_oid,
+        oid,
         has_versions: false,
         needs_description: false,
         creator: None,
@@ -542,9 +543,18 @@ fn introduced<C: Connection>(
     })
 }
 
+/// The next number, with the key by which the id is found.
+fn name_id<C: Connection>(write: &mut Write<'_, C>, id: &str) -> Result<i64, StoreError> {
+    write.cache.last_oid += 1;
+    let values = [Val::Blob(&id_digest(id)), Val::Int(write.cache.last_oid)];
+    write.connection.run("INSERT INTO object_key (digest, oid) VALUES (?1, ?2)", &values)?;
+    Ok(write.cache.last_oid)
+}
+
 fn look_up(connection: &mut dyn Connection, id: &str) -> Result<Option<Known>, StoreError> {
-    let sql = "SELECT oid, known, creator, created, revoked FROM object_id WHERE id = ?1";
-    first(connection, sql, &[Val::Text(id)], |row| {
+    let Some(oid) = super::pages::oid(connection, id)? else { return Ok(None) };
+    let sql = "SELECT oid, known, creator, created, revoked FROM object_name WHERE oid = ?1";
+    first(connection, sql, &[Val::Int(oid)], |row| {
         Ok(Known {
             oid: row.int(0)?,
             has_versions: row.int(1)? != 0,

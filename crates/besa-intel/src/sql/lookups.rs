@@ -17,7 +17,7 @@ macro_rules! stored {
     ($rest:literal) => {
         concat!(
             "SELECT v.seq, i.id, v.version_text, v.revoked, v.raw, r.who, r.at, r.id FROM object_version v
-            JOIN object_id i ON i.oid = v.oid JOIN request r ON r.request = v.request ",
+            JOIN object_name i ON i.oid = v.oid JOIN request r ON r.request = v.request ",
             $rest
         )
     };
@@ -242,7 +242,8 @@ pub(crate) fn conflicts(
     limit: usize,
 ) -> Result<Vec<Conflict>, StoreError> {
     let (after, limit) = bounds(after, limit);
-    let sql = "SELECT c.conflict, i.id, c.raw, r.who, r.at FROM conflict c JOIN object_id i ON i.oid = c.oid
+    let sql =
+        "SELECT c.conflict, i.id, c.raw, r.who, r.at FROM conflict c JOIN object_name i ON i.oid = c.oid
         JOIN request r ON r.request = c.request WHERE c.conflict > ?1 ORDER BY c.conflict LIMIT ?2";
     let (mut found, mut bytes) = (Vec::new(), 0);
     connection.rows(sql, &[after, limit], &mut |row| {

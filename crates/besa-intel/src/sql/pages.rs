@@ -10,6 +10,7 @@
 
 use super::engine::Write;
 use super::ingest::{FLAG_FIRST, FLAG_LAST, reflag};
+use super::schema::id_digest;
 use super::{Connection, Row, Val, all, first};
 use crate::store::{
     CollectionKey, Entry, PAGE_MAX, Page, PageQuery, StoreError, Time, VersionFilter, VersionKey, micros,
@@ -230,10 +231,8 @@ fn unique(names: &[String]) -> Vec<&str> {
 }
 
 pub(crate) fn oid(connection: &mut dyn Connection, id: &str) -> Result<Option<i64>, StoreError> {
-    if id.contains('\0') {
-        return Ok(None);
-    }
-    first(connection, "SELECT oid FROM object_id WHERE id = ?1", &[Val::Text(id)], |row| row.int(0))
+    let sql = "SELECT oid FROM object_key WHERE digest = ?1";
+    first(connection, sql, &[Val::Blob(&id_digest(id))], |row| row.int(0))
 }
 
 /// The commit number up to which everything was added at or before a time; `None` if that is all.
@@ -279,7 +278,7 @@ fn entry(connection: &mut dyn Connection, member: &Member, content: bool) -> Res
     } else {
         let sql = "SELECT version_text FROM object_version WHERE seq = ?1";
         entry.version = first(connection, sql, &object, |row| row.text(0))?.unwrap_or_default();
-        let sql = "SELECT id FROM object_id WHERE oid = ?1";
+        let sql = "SELECT id FROM object_name WHERE oid = ?1";
         entry.id = first(connection, sql, &[Val::Int(member.oid)], |row| row.text(0))?.unwrap_or_default();
     }
     Ok(entry)

@@ -2,7 +2,7 @@
 
 use besa_intel::{PageQuery, Store, StoreError, Time, open_sqlite};
 
-use crate::support::{add, campaign, collection, now, walk};
+use crate::support::{add, campaign, collection, now, uuid, verdicts, walk};
 
 #[test]
 fn foreign_damaged_and_later_files_are_refused_unchanged() {
@@ -84,13 +84,41 @@ fn migrations_from_every_earlier_version() {
                 "INSERT INTO collection (id, root, title, last_added) VALUES ('00000000-0000-4000-8000-000000000001', 'api', 'old', 5)",
             )
             .unwrap();
+            put_old_object(&old, version);
         }
         let store = open_sqlite(&path).unwrap();
         let titles: Vec<String> =
             store.directory().unwrap().collections.into_iter().map(|found| found.title).collect();
         assert_eq!(titles, vec!["old"; usize::from(version > 0)]);
+        if version > 0 {
+            let found = store.object(OLD_ID, None).unwrap().unwrap();
+            assert_eq!((found.raw.as_str(), found.seq), ("{}", 1));
+            let newer = campaign(7, "2024-01-01T00:00:00.000Z", "")
+                .replace(&format!("campaign--{}", uuid(7)), OLD_ID);
+            assert_eq!(
+                verdicts(&add(&store, now(), None, &[newer])),
+                [besa_intel::Verdict::Refused],
+                "`created` differs"
+            );
+        }
         let feed = collection(&store, "new");
         add(&store, Time::from_unix(0, 0), Some(feed), &[campaign(1, "2024-01-01T00:00:00.000Z", "")]);
         store.set_cursor("a", "b").unwrap();
     }
+}
+
+const OLD_ID: &str = "campaign--00000000-0000-4000-8000-00000000001d";
+
+/// An object as the first schemas kept it.
+fn put_old_object(old: &rusqlite::Connection, version: i64) {
+    let names = if version < 4 { "object_id" } else { "object_name" };
+    old.execute_batch(&format!(
+        "INSERT INTO {names} (oid, id, known, created) VALUES (1, '{OLD_ID}', 1, x'00');
+        INSERT INTO object_type (name) VALUES ('campaign');
+        INSERT INTO request (id, who, at, total, failed) VALUES ('r', 'w', 1, 1, 0);
+        INSERT INTO object_version (seq, oid, type, version, version_text, spec, revoked, unversioned, request, raw)
+            VALUES (1, 1, 1, x'000000000000000000000000', 'x', 21, 0, 0, 1, '{{}}');
+        UPDATE counter SET value = 1 WHERE name = 'commit'"
+    ))
+    .unwrap();
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use besa_exchange::taxii::server::About;
-use besa_server::tls::Identity;
 use besa_intel::Keep;
+use besa_server::tls::Identity;
 use besa_server::{Limits, Options, now};
 
 use super::node::note;
