@@ -18,6 +18,7 @@ use besa_server::{Options, now};
 
 const BATCH: usize = 1_000;
 const PAGES: u32 = 1_000;
+const SENDERS: usize = 4;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
@@ -64,6 +65,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "in, durable, transactions of {BATCH}: {:.0}/s wall with validation, {:.0}/s per CPU-second storing alone (without words)",
         count / wall,
         count / (cpu - prepared_cpu)
+    )?;
+    // As several clients do it: one checks while another stores, and they share commits.
+    let (start, cpu, more) = (Instant::now(), cpu_seconds(), wanted / 5 / SENDERS / BATCH);
+    std::thread::scope(|scope| {
+        for sender in 0..SENDERS {
+            let store = &store;
+            scope.spawn(move || {
+                for batch in 0..more {
+                    let first = wanted + (sender * more + batch) * BATCH;
+                    let objects = prepare_all(envelope(first, BATCH).as_bytes()).unwrap_or_default();
+                    let stored = store.add_objects(Batch::new("bench", now(), Some(feed.key), objects));
+                    assert!(stored.is_ok_and(|receipt| receipt.failures() == 0));
+                }
+            });
+        }
+    });
+    let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    let count = (more * SENDERS * BATCH) as f64;
+    writeln!(
+        out,
+        "the same by {SENDERS} senders: {:.0}/s wall, {:.0} per CPU-second, both with validation",
+        count / wall,
+        count / cpu
     )?;
     writeln!(out, "resident: {} MiB", resident_mib())?;
 
