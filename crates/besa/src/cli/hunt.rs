@@ -6,7 +6,7 @@ use besa_event::{EventTime, Timestamp};
 use besa_sigma::Level;
 use clap::{Args, ValueEnum};
 
-use super::examples;
+use super::{PeerArgs, examples};
 
 /// Hunt: evidence in, findings out.
 ///
@@ -67,9 +67,25 @@ pub(crate) struct HuntArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) defects: Option<PathBuf>,
 
-    /// How far the STIX bundle may be passed on.
+    /// How far the STIX objects may be passed on.
     #[arg(long, value_enum, default_value_t = Tlp::Amber, value_name = "TLP")]
     pub(crate) tlp: Tlp,
+
+    /// Whose STIX objects these are: an organisation's name, or the id of its identity.
+    #[arg(long, value_name = "NAME|ID")]
+    pub(crate) creator: Option<String>,
+
+    /// Send sightings, observed data and indicators to a node: the URL of a TAXII collection, or the
+    /// node's data folder. The same hunt sent twice is there once.
+    #[arg(long, value_name = "URL|DATA", help_heading = "Reporting")]
+    pub(crate) report_to: Option<String>,
+
+    /// The collection (id or alias) of the node whose data folder is given.
+    #[arg(long, value_name = "NAME", requires = "report_to", help_heading = "Reporting")]
+    pub(crate) report_collection: Option<String>,
+
+    #[command(flatten, next_help_heading = "Reporting")]
+    pub(crate) peer: PeerArgs,
 }
 
 /// Which rules.

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use besa_detect::Scope;
 use serde_json::to_writer_pretty;
 
+use super::report;
 use crate::cli::{Format, HuntArgs};
 use crate::hunt::defects::DefectLog;
 use crate::hunt::interrupt::{EXIT_INTERRUPTED, Interrupt};
@@ -20,7 +21,8 @@ use crate::{EXIT_ERROR, is_broken_pipe};
 pub(super) fn hunt(arguments: &HuntArgs, terminal: &Terminal) -> anyhow::Result<u8> {
     check_paths(arguments)?;
     let scope = Scope { level_min: arguments.level, from: arguments.from, to: arguments.to };
-    let keep_texts = arguments.format == Format::Stix;
+    let target = arguments.report_to.as_deref().map(|to| report::Target::open(to, arguments)).transpose()?;
+    let keep_texts = arguments.format == Format::Stix || target.is_some();
     let knowledge = Knowledge::load(&arguments.rules, &arguments.intel, scope, keep_texts)?;
     let settings = Settings {
         evidence: arguments.evidence.clone(),
@@ -39,6 +41,10 @@ pub(super) fn hunt(arguments: &HuntArgs, terminal: &Terminal) -> anyhow::Result<
         write_account(path, &hunted)?;
     }
     terminal.say(&output::account_text(&hunted.account, terminal.err, terminal.width()));
+    if let Some(target) = target {
+        // After all else: what was found is on the disk, whether or not the node can be reached.
+        report::send(&report(arguments, &knowledge, &hunted, terminal), target, terminal)?;
+    }
     Ok(exit_code(&hunted))
 }
 
@@ -63,25 +69,38 @@ fn check_paths(arguments: &HuntArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write(
-    arguments: &HuntArgs,
-    knowledge: &Knowledge,
-    hunted: &Hunted,
+fn to_file(arguments: &HuntArgs) -> Option<&Path> {
+    arguments.out.as_deref().filter(|path| path.as_os_str() != "-")
+}
+
+fn report<'a>(
+    arguments: &'a HuntArgs,
+    knowledge: &'a Knowledge,
+    hunted: &'a Hunted,
     terminal: &Terminal,
-) -> anyhow::Result<()> {
-    let to_file = arguments.out.as_deref().filter(|path| path.as_os_str() != "-");
-    let report = Report {
+) -> Report<'a> {
+    Report {
         detector: &knowledge.detector,
         findings: &hunted.findings,
         summary: &hunted.summary,
         account: &hunted.account,
         texts: &knowledge.texts,
         tlp: arguments.tlp,
+        creator: arguments.creator.as_deref(),
         now: hunt::now(),
-        paint: if to_file.is_some() { crate::terminal::Paint(false) } else { terminal.out },
+        paint: if to_file(arguments).is_some() { crate::terminal::Paint(false) } else { terminal.out },
         width: terminal.width(),
-    };
-    if let Some(path) = to_file {
+    }
+}
+
+fn write(
+    arguments: &HuntArgs,
+    knowledge: &Knowledge,
+    hunted: &Hunted,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
+    let report = report(arguments, knowledge, hunted, terminal);
+    if let Some(path) = to_file(arguments) {
         return output::write_file(path, &mut |out| output::write(arguments.format, &report, out));
     }
     let mut out = terminal.stdout();

@@ -9,6 +9,7 @@ mod input;
 mod intel;
 mod node;
 mod pattern;
+mod report;
 mod rules;
 mod scenario;
 mod serve;

@@ -38,6 +38,14 @@ impl DataArgs {
         Ok(Arc::new(besa_intel::open_sqlite(&file)?))
     }
 
+    /// Opens a store that must be there.
+    pub(super) fn open_existing(&self) -> Result<Arc<dyn Store>> {
+        if !self.is_postgres() && !self.file()?.exists() {
+            bail!("there is no store in `{}`", self.data);
+        }
+        self.open()
+    }
+
     /// Makes the data folder if there is none; only its owner may look into it.
     pub(super) fn make_folder(&self) -> Result<()> {
         let folder = self.folder();

@@ -74,7 +74,8 @@ fn objects_of(file: &PathBuf, terminal: &Terminal) -> Result<Vec<String>> {
     Ok(objects)
 }
 
-fn client(peer: &PeerArgs) -> Result<Client> {
+/// A client as the arguments say.
+pub(super) fn client(peer: &PeerArgs) -> Result<Client> {
     let secret = if peer.password_stdin {
         Some(secret_from_stdin("password or token")?)
     } else {

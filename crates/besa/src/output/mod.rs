@@ -39,6 +39,8 @@ pub(crate) struct Report<'a> {
     pub(crate) account: &'a Account,
     pub(crate) texts: &'a RuleTexts,
     pub(crate) tlp: Tlp,
+    /// Whose STIX objects these are: a name, or the id of an identity.
+    pub(crate) creator: Option<&'a str>,
     /// When the hunt took place.
     pub(crate) now: Timestamp,
     pub(crate) paint: Paint,
@@ -57,6 +59,14 @@ pub(crate) fn write(format: Format, report: &Report<'_>, out: &mut dyn Write) ->
         Format::TimesketchCsv => timesketch::write_csv(report, out),
         Format::Html => html::write(report, out),
     }
+}
+
+/// Gives the findings as STIX objects, one after the other.
+pub(crate) fn each_stix_object(
+    report: &Report<'_>,
+    take: &mut dyn FnMut(&serde_json::Value) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    stix::each_object(report, take)
 }
 
 /// Writes a file beside its place and puts it there when it is complete, so that nobody reads

@@ -10,7 +10,7 @@
 //! findings are read. Where the rule came as a STIX indicator, the sighting is of that indicator
 //! and it is not repeated.
 //!
-//! Ids are derived (UUIDv5) from rule and record, and `created` is the time of the record: the
+//! Ids are derived (UUIDv5) from creator, rule and record, and `created` is the time of the record: the
 //! same evidence gives the same objects, and a node that gets them twice has them once. Only a
 //! record without a time is dated by the hunt, which is when it was seen.
 //!
@@ -23,7 +23,7 @@ use std::io::Write;
 
 use besa_detect::{Finding, Kind, RuleRef};
 use besa_event::{EventTime, Timestamp};
-use besa_stix::id::{named_id, sco_id};
+use besa_stix::id::{named_id, sco_id, split_id};
 use besa_stix::marking::{
     TLP_2_AMBER, TLP_2_AMBER_STRICT, TLP_2_CLEAR, TLP_2_CREATED, TLP_2_EXTENSION, TLP_2_GREEN, TLP_2_RED,
     tlp_marking,
@@ -45,29 +45,59 @@ const SEEN_MAX: usize = 1_000_000;
 const TEXT_LEN_MAX: usize = 4_096;
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
-    let mut bundle = Bundle::new(report, out);
+    let id = format!("bundle--{}", Uuid::new_v4());
+    write!(out, "{{\"type\":\"bundle\",\"id\":\"{id}\",\"objects\":[")?;
+    let mut separator: &[u8] = b"\n";
+    each_object(report, &mut |object| {
+        out.write_all(separator)?;
+        separator = b",\n";
+        Ok(serde_json::to_writer(&mut *out, object)?)
+    })?;
+    writeln!(out, "\n]}}")?;
+    Ok(())
+}
+
+/// Gives every object of the bundle, each referred to before or at once after what refers to it.
+pub(super) fn each_object(
+    report: &Report<'_>,
+    take: &mut dyn FnMut(&Value) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut bundle = Bundle::new(report, take);
     bundle.open()?;
-    each_row(report, &mut |row, finding| bundle.finding(row, finding))?;
-    bundle.close()
+    each_row(report, &mut |row, finding| bundle.finding(row, finding))
 }
 
 struct Bundle<'a> {
     report: &'a Report<'a>,
-    out: &'a mut dyn Write,
+    take: &'a mut dyn FnMut(&Value) -> anyhow::Result<()>,
+    /// Who made the objects.
     identity: String,
+    /// Of the ids of what this creator makes: two creators never share an id.
+    namespace: Uuid,
     extension: String,
     marking: &'static str,
     indicators: HashSet<RuleRef>,
     scos: HashSet<String>,
-    first: bool,
 }
 
 impl<'a> Bundle<'a> {
-    fn new(report: &'a Report<'a>, out: &'a mut dyn Write) -> Self {
+    fn new(report: &'a Report<'a>, take: &'a mut dyn FnMut(&Value) -> anyhow::Result<()>) -> Self {
+        let (identity, namespace) = match report.creator {
+            None => (tool_identity(), NAMESPACE),
+            Some(creator) => {
+                let id = match split_id(creator) {
+                    Some(("identity", _)) => creator.to_owned(),
+                    _ => named_id("identity", NAMESPACE, format!("creator\0{creator}").as_bytes()),
+                };
+                let namespace = Uuid::new_v5(&NAMESPACE, id.as_bytes());
+                (id, namespace)
+            }
+        };
         Self {
             report,
-            out,
-            identity: named_id("identity", NAMESPACE, b"besa"),
+            take,
+            identity,
+            namespace,
             extension: named_id("extension-definition", NAMESPACE, b"record"),
             marking: match report.tlp {
                 Tlp::Clear => TLP_2_CLEAR,
@@ -78,20 +108,23 @@ impl<'a> Bundle<'a> {
             },
             indicators: HashSet::new(),
             scos: HashSet::new(),
-            first: true,
         }
     }
 
     fn open(&mut self) -> anyhow::Result<()> {
-        let id = format!("bundle--{}", Uuid::new_v4());
-        write!(self.out, "{{\"type\":\"bundle\",\"id\":\"{id}\",\"objects\":[")?;
-        let identity = json!({
-            "type": "identity", "spec_version": "2.1", "id": self.identity, "created": DEFINED, "modified": DEFINED,
-            "name": "Besa hunt", "identity_class": "system",
-        });
+        let identity = |id: &str, name: &str, class: &str| {
+            json!({
+                "type": "identity", "spec_version": "2.1", "id": id, "created": DEFINED, "modified": DEFINED,
+                "name": name, "identity_class": class,
+            })
+        };
+        let tool = tool_identity();
+        // One who is named by an id has an identity object already.
+        let creator = self.report.creator.filter(|creator| split_id(creator).is_none());
+        let creator = creator.map(|name| identity(&self.identity, name, "organization"));
         let extension = json!({
             "type": "extension-definition", "spec_version": "2.1", "id": self.extension,
-            "created_by_ref": self.identity, "created": DEFINED, "modified": DEFINED,
+            "created_by_ref": tool, "created": DEFINED, "modified": DEFINED,
             "name": "Besa record",
             "description": "Where an observation stands in the evidence, and what of it matched.",
             "schema": "path, record: the place; host; matched: field to value or values; related: places of further records",
@@ -105,22 +138,15 @@ impl<'a> Bundle<'a> {
                 "extensions": {TLP_2_EXTENSION: {"extension_type": "property-extension", "tlp_2_0": marking.value}},
             })
         });
-        for object in [Some(identity), Some(extension), marking].into_iter().flatten() {
+        let tool = identity(&tool, "Besa hunt", "system");
+        for object in [Some(tool), creator, Some(extension), marking].into_iter().flatten() {
             self.object(&object)?;
         }
         Ok(())
     }
 
-    fn close(&mut self) -> anyhow::Result<()> {
-        writeln!(self.out, "\n]}}")?;
-        Ok(())
-    }
-
     fn object(&mut self, object: &Value) -> anyhow::Result<()> {
-        self.out.write_all(if self.first { b"\n" } else { b",\n" })?;
-        self.first = false;
-        serde_json::to_writer(&mut *self.out, object)?;
-        Ok(())
+        (self.take)(object)
     }
 
     fn finding(&mut self, row: &Row<'_>, finding: &Finding) -> anyhow::Result<()> {
@@ -129,7 +155,7 @@ impl<'a> Bundle<'a> {
         let seen = at.rfc3339(3);
         let refs = self.scos(row)?;
         let key = self.key(row, finding, at);
-        let observed = named_id("observed-data", NAMESPACE, key.as_bytes());
+        let observed = named_id("observed-data", self.namespace, key.as_bytes());
         let mut record = json!({
             "extension_type": "property-extension", "path": row.source.path, "record": row.source.record,
             "rule_id": row.rule_id, "matched": row.matched,
@@ -147,13 +173,17 @@ impl<'a> Bundle<'a> {
             "extensions": {&self.extension: record},
         }))?;
         let host = if row.host.is_empty() { String::new() } else { format!(" on {}", row.host) };
-        self.object(&json!({
-            "type": "sighting", "spec_version": "2.1", "id": named_id("sighting", NAMESPACE, key.as_bytes()),
+        let mut sighting = json!({
+            "type": "sighting", "spec_version": "2.1", "id": named_id("sighting", self.namespace, key.as_bytes()),
             "created_by_ref": self.identity, "created": seen, "modified": seen,
             "description": format!("{}{host}, record {} of {}", row.title, row.source.record, row.source.path),
             "first_seen": seen, "last_seen": seen, "count": 1, "sighting_of_ref": indicator,
             "observed_data_refs": [observed], "object_marking_refs": [self.marking],
-        }))
+        });
+        if self.report.creator.is_some() {
+            sighting["where_sighted_refs"] = json!([self.identity]);
+        }
+        self.object(&sighting)
     }
 
     /// What makes a finding this finding; one without a time is one of this hunt.
@@ -168,7 +198,7 @@ impl<'a> Bundle<'a> {
         if let Some(known) = row.intel_ref {
             return Ok(known.to_owned());
         }
-        let id = named_id("indicator", NAMESPACE, row.rule_id.as_bytes());
+        let id = named_id("indicator", self.namespace, row.rule_id.as_bytes());
         if self.indicators.insert(finding.rule) {
             let object = self.indicator_object(&id, row, finding)?;
             self.object(&object)?;
@@ -265,6 +295,11 @@ impl<'a> Bundle<'a> {
         }
         Ok(ids)
     }
+}
+
+/// The hunt itself, as the creator where nobody else is named.
+fn tool_identity() -> String {
+    named_id("identity", NAMESPACE, b"besa")
 }
 
 /// An indicator of a plain list has no STIX pattern of its own: the value that it matched is one.
