@@ -20,7 +20,7 @@ const BUSY_MS: u64 = 10_000;
 /// many pages of their index; a longer log copies each of them less often.
 const CHECKPOINT_PAGES: u32 = 40_000;
 /// Page cache of the writer and of a reader, in KiB.
-const WRITER_CACHE_KIB: i64 = 40_960;
+const WRITER_CACHE_KIB: i64 = 32_768;
 const READER_CACHE_KIB: i64 = 4_096;
 
 /// Opens a store, making or migrating the file as needed.

@@ -43,7 +43,7 @@ pub(super) fn hunt(arguments: &HuntArgs, terminal: &Terminal) -> anyhow::Result<
     terminal.say(&output::account_text(&hunted.account, terminal.err, terminal.width()));
     if let Some(target) = target {
         // After all else: what was found is on the disk, whether or not the node can be reached.
-        report::send(&report(arguments, &knowledge, &hunted, terminal), target, terminal)?;
+        report::send(&report(arguments, &knowledge, &hunted, terminal), &target, terminal)?;
     }
     Ok(exit_code(&hunted))
 }
