@@ -8,7 +8,9 @@ mod tools;
 
 pub(crate) use exchange::{IntelCommand, PeerArgs, TaxiiCommand};
 pub(crate) use hunt::{DemoArgs, ExplainArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
-pub(crate) use node::{BackupCommand, CollectionCommand, DataArgs, ServeArgs, TokenCommand, UserCommand};
+pub(crate) use node::{
+    AuditArgs, BackupCommand, CollectionCommand, DataArgs, ServeArgs, TokenCommand, UserCommand,
+};
 pub(crate) use tools::{
     CompletionsArgs, ManArgs, PatternCommand, PatternMatchArgs, RulesCheckArgs, RulesCommand, RulesTestArgs,
     ScenarioCommand, ScenarioWriteArgs,
@@ -74,6 +76,7 @@ pub(crate) enum Command {
     /// Copy the store while it is in use, and put a copy back.
     #[command(subcommand)]
     Backup(BackupCommand),
+    Audit(AuditArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

@@ -146,6 +146,10 @@ pub(crate) enum UserCommand {
 
     /// List users.
     List {
+        /// As JSON, an object a line.
+        #[arg(long)]
+        json: bool,
+
         #[command(flatten)]
         data: DataArgs,
     },
@@ -190,6 +194,10 @@ pub(crate) enum TokenCommand {
 
     /// List tokens, not their secrets.
     List {
+        /// As JSON, an object a line.
+        #[arg(long)]
+        json: bool,
+
         #[command(flatten)]
         data: DataArgs,
     },
@@ -247,6 +255,10 @@ pub(crate) enum CollectionCommand {
 
     /// List collections.
     List {
+        /// As JSON, an object a line.
+        #[arg(long)]
+        json: bool,
+
         #[command(flatten)]
         data: DataArgs,
     },
@@ -271,6 +283,31 @@ pub(crate) enum BackupCommand {
         #[command(flatten)]
         data: DataArgs,
     },
+}
+
+/// Read the audit log: every access and change, oldest first.
+///
+/// Exit code 0: entries printed, 1: none, 2: error.
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only entries with a greater number, to go on where one stopped.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) after: u64,
+
+    /// Only entries of this user.
+    #[arg(long)]
+    pub(crate) actor: Option<String>,
+
+    /// Most entries printed.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) limit: usize,
+
+    /// As JSON, an object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
 }
 
 fn role(text: &str) -> Result<Role, String> {

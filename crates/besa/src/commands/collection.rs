@@ -48,8 +48,15 @@ pub(super) fn run(command: &CollectionCommand) -> Result<u8> {
                 log(store.as_ref(), "collection access", &format!("{} {user} {access:?}", found.id))?;
             }
         }
-        CollectionCommand::List { data } => {
-            for found in data.open()?.directory()?.collections {
+        CollectionCommand::List { json, data } => {
+            for found in data.open_existing()?.directory()?.collections {
+                if *json {
+                    say(serde_json::json!({
+                        "id": found.id, "root": found.root, "alias": found.alias, "title": found.title,
+                        "description": found.description,
+                    }))?;
+                    continue;
+                }
                 let alias = found.alias.as_deref().unwrap_or("-");
                 say(format_args!("{}\t{}\t{alias}\t{}", found.id, found.root, visible(&found.title)))?;
             }

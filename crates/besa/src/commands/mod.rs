@@ -1,5 +1,6 @@
 //! What each subcommand does. Each function returns the exit code.
 
+mod audit;
 mod backup;
 mod collection;
 mod demo;
@@ -37,6 +38,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> anyhow::Result<u8> {
         Command::User(command) => user::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Backup(command) => backup::run(&command, terminal),
+        Command::Audit(arguments) => audit::audit(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments, terminal),
         Command::Man(arguments) => shell::man(&arguments, terminal),
     }

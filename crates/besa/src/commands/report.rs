@@ -67,7 +67,7 @@ impl Target {
 }
 
 /// Sends a hunt's findings.
-pub(super) fn send(report: &Report<'_>, target: Target, terminal: &Terminal) -> Result<()> {
+pub(super) fn send(report: &Report<'_>, target: &Target, terminal: &Terminal) -> Result<()> {
     let (mut held, mut bytes, mut sent, mut taken) = (Vec::new(), 0, 0u64, 0u64);
     let mut flush = |held: &mut Vec<String>| -> Result<()> {
         sent += held.len() as u64;

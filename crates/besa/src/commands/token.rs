@@ -30,8 +30,15 @@ pub(super) fn run(command: &TokenCommand) -> Result<u8> {
             store.remove_token(id)?;
             log(store.as_ref(), "token remove", id)?;
         }
-        TokenCommand::List { data } => {
-            for token in data.open()?.directory()?.tokens {
+        TokenCommand::List { json, data } => {
+            for token in data.open_existing()?.directory()?.tokens {
+                if *json {
+                    say(serde_json::json!({
+                        "id": token.id, "user": token.user, "scope": token.scope.name(), "label": token.label,
+                        "created": micros_text(token.created), "expires": token.expires.map(micros_text),
+                    }))?;
+                    continue;
+                }
                 let end = token.expires.map_or_else(|| "never".to_owned(), micros_text);
                 say(format_args!(
                     "{}\t{}\t{}\t{end}\t{}",

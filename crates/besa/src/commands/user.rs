@@ -42,8 +42,15 @@ pub(super) fn run(command: &UserCommand) -> Result<u8> {
             store.remove_user(name)?;
             log(store.as_ref(), "user remove", name)?;
         }
-        UserCommand::List { data } => {
-            for user in data.open()?.directory()?.users {
+        UserCommand::List { json, data } => {
+            for user in data.open_existing()?.directory()?.users {
+                if *json {
+                    say(serde_json::json!({
+                        "name": user.name, "role": user.role.name(), "disabled": user.disabled,
+                        "password": user.password.is_some(), "certificate": user.certificate,
+                    }))?;
+                    continue;
+                }
                 let state = if user.disabled { "disabled" } else { "enabled" };
                 say(format_args!("{}\t{}\t{state}", user.name, user.role.name()))?;
             }

@@ -69,6 +69,18 @@ fn a_node_set_up_by_script() {
     assert_eq!(run(&["backup", "restore", &copy, "--data", &path("restored")], "").0, 0);
     assert_eq!(run(&["backup", "restore", &copy, "--data", &path("restored")], "").0, 2);
     assert_eq!(run(&["intel", "export", "--collection", "feed", "--data", &path("restored")], "").0, 0);
+    // Who did what, and lists for programs.
+    let log = run(&["audit", "--json", "--data", &data], "").1;
+    let entries = crate::json_lines(&log);
+    assert!(entries.iter().any(|entry| entry["action"] == "user add" && entry["target"] == "ana"), "{log}");
+    assert!(entries.iter().any(|entry| entry["actor"] == "ana" && entry["outcome"] == "200"), "{log}");
+    assert_eq!(run(&["audit", "--actor", "nobody", "--data", &data], "").0, 1);
+    for (what, name) in [("user", "name"), ("token", "id"), ("collection", "id")] {
+        let listed = run(&[what, "list", "--json", "--data", &data], "").1;
+        assert!(crate::json_lines(&listed)[0][name].is_string(), "{listed}");
+    }
+    assert_eq!(run(&["user", "list", "--data", &path("nowhere")], "").0, 2, "nothing is made by looking");
+    assert!(!std::path::Path::new(&path("nowhere")).exists());
     // SIGTERM ends it in order.
     let pid = served.0.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
