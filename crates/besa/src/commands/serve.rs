@@ -44,7 +44,11 @@ pub(super) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<u8> {
         certificate_check: Options::loopback(0).certificate_check,
     };
     if store.directory()?.users.is_empty() {
-        note(terminal, "no user yet: besa user add NAME --role administrator --password-stdin");
+        let hint = format_args!(
+            "no user yet: besa user add NAME --role administrator --password-stdin --data {}",
+            args.data.data
+        );
+        note(terminal, hint);
     }
     let running = besa_server::start(store, options)?;
     note(terminal, format_args!("serving {}", running.url()));
