@@ -2,6 +2,20 @@
 
 use std::net::IpAddr;
 
+impl std::fmt::Display for Net {
+    /// The address in its shortest text, and the prefix unless it is a single address.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let width = if self.is_v6 {
+            write!(f, "{}", std::net::Ipv6Addr::from_bits(self.bits))?;
+            128
+        } else {
+            write!(f, "{}", std::net::Ipv4Addr::from_bits((self.bits >> 96) as u32))?;
+            32
+        };
+        if self.prefix < width { write!(f, "/{}", self.prefix) } else { Ok(()) }
+    }
+}
+
 /// An address or a network; host bits of what was written are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Net {
@@ -28,6 +42,11 @@ impl Net {
             None => width,
         };
         (prefix <= width).then(|| Self { is_v6, bits: bits & mask(prefix), prefix })
+    }
+
+    /// Whether it is of IPv6.
+    pub(super) fn is_v6(self) -> bool {
+        self.is_v6
     }
 
     /// Every address of `self` is one of `other`; equal networks are subsets of each other.

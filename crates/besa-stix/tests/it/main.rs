@@ -2,6 +2,7 @@
 
 mod hostile;
 mod object_vectors;
+mod pattern_equivalence;
 mod pattern_vectors;
 mod properties;
 mod vectors;
