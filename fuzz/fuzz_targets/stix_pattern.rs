@@ -9,4 +9,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let printed = pattern.to_string();
     assert_eq!(Pattern::parse(&printed).as_ref(), Ok(&pattern), "{printed}");
     let _ = pattern.check();
+    if let Ok(normal) = pattern.normal_form() {
+        assert_eq!(pattern.is_equivalent(&normal), Ok(true), "{normal}");
+    }
 });

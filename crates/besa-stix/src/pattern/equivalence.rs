@@ -24,6 +24,9 @@ use super::net::Net;
 /// Most alternatives of one choice.
 pub const ALTERNATIVES_MAX: usize = 1_024;
 
+/// Most tests in all alternatives of one `[ … ]` together.
+const TESTS_MAX: usize = 65_536;
+
 /// A pattern with more than [`ALTERNATIVES_MAX`] alternatives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the pattern has more than {ALTERNATIVES_MAX} alternatives once it is spelt out")]
@@ -105,6 +108,11 @@ fn products(
         chosen = chosen.iter().flat_map(longer).collect();
     }
     Ok(chosen.into_iter().map(join).collect())
+}
+
+/// A pattern has a megabyte; so many alternatives of so many tests each may not become gigabytes.
+fn sized(count: usize, tests: usize) -> Result<(), TooManyAlternatives> {
+    if count > 1 && count.saturating_mul(tests) > TESTS_MAX { Err(TooManyAlternatives) } else { Ok(()) }
 }
 
 fn bounded(count: usize) -> Result<(), TooManyAlternatives> {
@@ -208,7 +216,10 @@ fn choices(expr: &ComparisonExpr) -> Result<Vec<Tests>, TooManyAlternatives> {
             let mut chosen: Vec<Tests> = vec![Vec::new()];
             for part in parts {
                 let of_part = choices(part)?;
-                bounded(chosen.len().saturating_mul(of_part.len()))?;
+                let longest = |all: &[Tests]| all.iter().map(Vec::len).max().unwrap_or(0);
+                let count = chosen.len().saturating_mul(of_part.len());
+                bounded(count)?;
+                sized(count, longest(&chosen) + longest(&of_part))?;
                 let longer = |before: &Tests| {
                     let before = before.clone();
                     let with = move |more: &Tests| {
