@@ -28,6 +28,7 @@ fn short_help() {
           user         The node's users
           token        API tokens of users
           backup       Copy the store while it is in use, and put a copy back
+          audit        Read the audit log: every access and change, oldest first
           completions  Print completions for a shell
           man          Print the manual page
           help         Print this message or the help of the given subcommand(s)
