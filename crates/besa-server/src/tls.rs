@@ -3,7 +3,7 @@
 //! A client certificate must come from one of the given authorities; which user it is, is told by
 //! its fingerprint (SHA-256 of the DER), which an administrator gave to the user.
 //!
-//! Certificates that were read from files are read again while the server runs ([`Shown::renew`]):
+//! Certificates that were read from files are read again while the server runs (`Shown::renew`):
 //! connections that are open keep theirs, new ones get the new one.
 
 use std::path::{Path, PathBuf};

@@ -19,7 +19,7 @@
 //! may not use is answered exactly as one that does not exist; one POST is one transaction, and its
 //! 202 means "durable".
 //!
-//! **The one gate.** Objects, their ids and versions get into a response through [`Exchange::page`] and
+//! **The one gate.** Objects, their ids and versions get into a response through `Exchange::page` and
 //! nowhere else: objects, manifest, versions, and whether an object is there at all. What a caller may
 //! not see is to be held back there. A status tells its own sender what became of each object.
 
