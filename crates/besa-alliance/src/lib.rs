@@ -1,1 +1,15 @@
 //! Members, charter, keys, signed releases and the policy that decides what may leave.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`member`] | who is a member, in which state, with which keys |
+//!
+//! Invariants: no file, no network, no clock; bytes and times are arguments. Whatever a stranger
+//! sends is bounded in size and work, without panics, and refused by a reason with a name.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod member;
