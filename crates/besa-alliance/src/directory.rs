@@ -235,9 +235,11 @@ impl Directory {
     /// it stands in its log is judged by [`crate::log::Ledger`].
     pub fn judge(&self, entry: &Entry, now: Instant) -> Result<(), Refusal> {
         self.judge_signer(entry, now)?;
-        let Some(revocation) = entry.key().and_then(|key| self.revocations.get(&key)) else { return Ok(()) };
-        let is_head = self.pinned(entry).is_some_and(|head| head.head_sha256 == entry.digest);
-        if !is_head && (revocation.compromised || self.is_void(entry)) {
+        if self.pinned(entry).is_some_and(|head| head.head_sha256 == entry.digest) {
+            return Ok(());
+        }
+        let revocation = entry.key().and_then(|key| self.revocations.get(&key));
+        if let Some(revocation) = revocation.filter(|one| one.compromised || self.is_void(entry)) {
             return Err(Refusal::RevokedKey(revocation.node_key));
         }
         self.check_state(entry.member(), self.charter())
