@@ -107,9 +107,10 @@ impl Asking<'_> {
             return allow(Rule::Tlp, format!("{name}: it goes back to its creator"));
         }
         let member = self.recipient.member().is_some_and(|member| self.membership.is_active(member));
-        let named = self.recipient.member().is_some_and(|member| {
-            marks.audiences.iter().any(|audience| audience.members.contains(member))
-        });
+        let named = self
+            .recipient
+            .member()
+            .is_some_and(|member| marks.audiences.iter().any(|audience| audience.members.contains(member)));
         let (fits, need) = match level {
             Tlp::Clear => (true, "anybody may have it"),
             Tlp::Green => (member, "active members may have it"),

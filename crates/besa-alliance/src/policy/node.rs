@@ -167,10 +167,9 @@ fn note_marking(node: &mut Node, id: &str, marking: &Marking) {
     let why = match (&marking.unknown, marking.tlp, marking.pap) {
         (Some(why), ..) => format!("`{id}` is unknown, so it is TLP:RED: {why}"),
         (None, Some(level), _) => format!("`{id}` is {}", tlp_name(level)),
-        (None, None, Some(pap)) => format!(
-            "`{id}` is PAP:{}: it limits use, not release",
-            format!("{pap:?}").to_ascii_uppercase()
-        ),
+        (None, None, Some(pap)) => {
+            format!("`{id}` is PAP:{}: it limits use, not release", format!("{pap:?}").to_ascii_uppercase())
+        }
         (None, None, None) if marking.audience.is_some() => format!("`{id}` names an audience"),
         (None, None, None) => format!("`{id}` is a statement: it limits nothing"),
     };
@@ -276,8 +275,7 @@ fn marking_edge(node: &mut Node, policy: &Policy<'_>, id: &str) {
 
 fn references(node: &mut Node, policy: &Policy<'_>, under: &[String]) {
     let refs = node.source.get("object_marking_refs").and_then(Value::as_array);
-    let refs: Vec<String> =
-        refs.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let refs: Vec<String> = refs.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
     refs.iter().chain(under).for_each(|id| marking_edge(node, policy, id));
     let creator = node.source.get("created_by_ref").and_then(Value::as_str).map(str::to_ascii_lowercase);
     let path = vec![parts::Step::Key("created_by_ref".to_owned())];

@@ -204,7 +204,9 @@ pub(super) fn leaves(object: &Map<String, Value>) -> BTreeSet<String> {
     while let Some((path, value)) = todo.pop() {
         match value {
             Value::Array(list) if !list.is_empty() => {
-                todo.extend(list.iter().enumerate().map(|(at, value)| (below(&path, Step::Index(at)), value)));
+                todo.extend(
+                    list.iter().enumerate().map(|(at, value)| (below(&path, Step::Index(at)), value)),
+                );
             }
             Value::Object(map) if !map.is_empty() => {
                 todo.extend(map.iter().map(|(key, value)| (below(&path, Step::Key(key.clone())), value)));
@@ -247,8 +249,10 @@ mod tests {
     #[test]
     fn cutting_takes_empty_containers_along_and_says_what_moved() {
         let object = json!({"a": [1, 2, 3], "b": {"c": [{"d": 1}]}, "e": [], "f": {"g": 1, "h": 2}});
-        let out =
-            ["a.[0]", "b.c.[0].d", "f.h"].iter().map(|selector| resolve(&object, selector).unwrap()).collect();
+        let out = ["a.[0]", "b.c.[0].d", "f.h"]
+            .iter()
+            .map(|selector| resolve(&object, selector).unwrap())
+            .collect();
         let cut = cut(object.as_object().unwrap(), &out);
         assert_eq!(Value::Object(cut.object), json!({"a": [2, 3], "e": [], "f": {"g": 1}}));
         let now = |old: &str| cut.moved.get(&resolve(&object, old).unwrap()).map(|path| selector(path));

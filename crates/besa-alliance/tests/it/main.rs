@@ -1,0 +1,4 @@
+//! Tests of the alliance at its boundary.
+
+mod graphs;
+mod noninterference;
