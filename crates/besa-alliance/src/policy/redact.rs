@@ -78,7 +78,7 @@ pub(super) fn redacted(
 ) -> Result<(String, String), String> {
     let text = |key: &str| source.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (kind, source_id, modified) = (text("type"), text("id"), text("modified"));
-    let mut out = out.clone();
+    let mut out: BTreeSet<Path> = out.iter().map(|path| widened(path)).collect();
     if kind == "sighting"
         && out.iter().any(|path| matches!(property(path), "observed_data_refs" | "where_sighted_refs"))
     {
@@ -100,6 +100,18 @@ pub(super) fn redacted(
     }
     let json = canonical(&object).map_err(|error| error.to_string())?;
     Ok((id, json))
+}
+
+/// Entries of these lists are valid only as a whole, and an extension only with its type: so what
+/// is left never becomes valid again by cutting more, and the order of cutting does not matter.
+fn widened(path: &[Step]) -> Path {
+    let last = path.get(2);
+    let narrow = match property(path) {
+        "external_references" | "kill_chain_phases" => last.is_some(),
+        "extensions" => last == Some(&Step::Key("extension_type".to_owned())),
+        _ => false,
+    };
+    path.get(..2).filter(|_| narrow).unwrap_or(path).to_vec()
 }
 
 /// Granular markings of what is left, with selectors that fit.

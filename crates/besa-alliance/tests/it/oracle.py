@@ -390,6 +390,16 @@ class Case:
         return self.copy(obj, cut, alone["level"])
 
     def copy(self, obj, cut, level):
+        cut = {
+            p[:2]
+            if len(p) > 2
+            and (
+                p[0] in ("external_references", "kill_chain_phases")
+                or (p[0] == "extensions" and p[2] == "extension_type")
+            )
+            else p
+            for p in cut
+        }
         if obj["type"] == "sighting" and any(p[0] in ("observed_data_refs", "where_sighted_refs") for p in cut):
             cut = cut | {("count",)}
         moved = {}
