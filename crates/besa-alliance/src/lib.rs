@@ -13,6 +13,8 @@
 //! | [`log`] | the hash-chained logs |
 //! | [`proof`] | breaches, proved to third parties |
 //! | [`refusal`] | the reasons, by name |
+//! | [`policy`] | what may leave, to whom, whole or redacted; [`policy::Released`] |
+//! | [`intake`] | what comes from allies: poison goes to quarantine |
 //!
 //! Invariants: no file, no network, no clock; bytes and times are arguments. Whatever a stranger
 //! sends is bounded in size and work, without panics, and refused by a reason with a name.
@@ -27,9 +29,11 @@ pub mod charter;
 pub mod directory;
 pub mod entry;
 pub mod exact;
+pub mod intake;
 pub mod keys;
 pub mod log;
 pub mod member;
+pub mod policy;
 pub mod proof;
 pub mod refusal;
 pub mod signed;

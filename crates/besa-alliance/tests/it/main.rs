@@ -1,7 +1,10 @@
 //! The alliance at its boundary: charters that change, logs that grow, members that cheat.
 
 mod charters;
+mod graphs;
+mod intake;
 mod malice;
+mod noninterference;
 mod vectors;
 
 use std::collections::BTreeSet;
