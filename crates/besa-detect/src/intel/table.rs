@@ -160,6 +160,14 @@ impl Table {
         self.values.get(number)
     }
 
+    /// Whether a look-up gives this number; not so for a repetition within one source.
+    pub(crate) fn is_listed(&self, number: u32) -> bool {
+        let Some((kind, value)) = self.value(number) else { return false };
+        let first = self.find(self.hash(kind, value), kind, value);
+        first == Some(number)
+            || first.is_some_and(|first| self.duplicates.binary_search(&(first, number)).is_ok())
+    }
+
     /// How many values there are, duplicates included.
     pub(crate) fn len(&self) -> usize {
         self.values.len()
