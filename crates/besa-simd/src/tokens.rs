@@ -97,21 +97,6 @@ pub fn find(text: &[u8], see: &mut impl FnMut(Candidate)) {
     drive(text, see, masks_scalar);
 }
 
-/// Whether the processor finds candidates 64 bytes at a time, and by which instructions.
-#[must_use]
-pub fn instructions() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bw") {
-        return "avx512bw";
-    } else if is_x86_feature_detected!("avx2") {
-        return "avx2";
-    } else {
-        return "sse2";
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    "scalar"
-}
-
 /// Runs of one class, followed over the borders of blocks.
 #[derive(Clone, Copy, Debug, Default)]
 struct Runs {

@@ -8,8 +8,15 @@ use super::fields::{FieldClass as Class, has};
 /// Bytes of a value that are looked at.
 const SCAN_BYTES_MAX: usize = 1 << 20;
 
-/// Hands every observable of a value to `see`, by the classes of its field. `key` is a buffer.
-pub(crate) fn observables(classes: u16, text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
+/// Hands every observable of a value to `see`, by the classes of its field; in running text those
+/// at unknown sites may be left out ([`observable::scan_known`]). `key` is a buffer.
+pub(crate) fn observables(
+    classes: u16,
+    text: &[u8],
+    key: &mut Vec<u8>,
+    known: &dyn Fn(&[u8]) -> bool,
+    see: &mut dyn FnMut(Kind, &[u8]),
+) {
     let text = &text[..text.len().min(SCAN_BYTES_MAX)];
     if has(classes, Class::Hashes) {
         hashes(text, key, see);
@@ -22,7 +29,9 @@ pub(crate) fn observables(classes: u16, text: &[u8], key: &mut Vec<u8>, see: &mu
         by_class(classes, text, key, see);
     }
     let files = has(classes, Class::Command);
-    observable::scan(text, &mut |kind, token| {
+    // A dotted word may be a file name, whatever its site.
+    let known = if files { &|_: &[u8]| true } else { known };
+    observable::scan_known(text, known, &mut |kind, token| {
         if files && kind == Kind::Domain {
             one(Kind::FileName, token, key, see);
         }

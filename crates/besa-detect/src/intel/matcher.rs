@@ -15,7 +15,7 @@ use super::extract;
 use super::graph::EventGraph;
 use super::load::{Catalogue, Intel, Place, Record, Refusal};
 use super::mapping::{self, Object};
-use super::observer::{Observer, ObserverScratch, derived_keys, is_text};
+use super::observer::{Observer, ObserverScratch, RAW, derived_keys, is_text};
 use super::patterns::{Leaf, Patterns};
 use super::simple;
 use super::table::Table;
@@ -270,9 +270,12 @@ impl IntelMatcher {
 
     fn look(&self, value: Value<'_>, classes: u16, place: usize, scratch: &mut IntelScratch) {
         let key = Key { slot: classes, value };
-        if scratch.memo.get(key).is_none() {
+        // Whole records do not repeat.
+        if place == RAW || scratch.memo.get(key).is_none() {
             self.examine(value, classes, scratch);
-            scratch.memo.put(key, &scratch.entries);
+            if place != RAW {
+                scratch.memo.put(key, &scratch.entries);
+            }
             note(
                 self,
                 &scratch.entries,
@@ -294,9 +297,15 @@ impl IntelMatcher {
         entries.clear();
         let text = value.text();
         if self.table.len() > 0 && is_text(value.kind) {
-            extract::observables(classes, &text, &mut observer.key, &mut |kind, bytes| {
-                self.look_up(kind, bytes, network_key, entries);
-            });
+            extract::observables(
+                classes,
+                &text,
+                &mut observer.key,
+                &|site| self.table.may_hold_site(site),
+                &mut |kind, bytes| {
+                    self.look_up(kind, bytes, network_key, entries);
+                },
+            );
             entries.sort_unstable();
             entries.dedup();
         }
