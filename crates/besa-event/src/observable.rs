@@ -27,6 +27,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use besa_simd::tokens::{self, Candidate};
+
 /// Longer values have no normalised form.
 pub const VALUE_BYTES_MAX: usize = 4_096;
 
@@ -597,7 +599,8 @@ fn class(byte: u8) -> u8 {
 /// those in URLs and addresses; any dotted word is a candidate), IPv4 and IPv6 addresses, hashes
 /// and e-mail addresses. One pass, no allocation; tokens are as written, for [`normalise`].
 ///
-/// A token may be given twice (the host of a URL is also a word of its own).
+/// A token may be given twice (the host of a URL is also a word of its own); their order is not
+/// that of the text.
 ///
 /// ```
 /// use besa_event::observable::scan;
@@ -611,7 +614,48 @@ fn class(byte: u8) -> u8 {
 /// assert!(found.contains(&("ipv4", "10.0.0.7".to_owned())));
 /// ```
 pub fn scan<'t>(text: &'t [u8], emit: &mut dyn FnMut(ObservableKind, &'t [u8])) {
-    let mut scanner = Scanner { text, emit, url_end: 0, colons_until: 0 };
+    scan_known(text, &|_| true, emit);
+}
+
+/// The same, without the domains, URLs and e-mail addresses at a [`site`] that `known` denies:
+/// where few of them matter, the others need not be read to their end. `known` is given a site as
+/// it is written, and must not tell letters' case apart.
+pub fn scan_known<'t>(
+    text: &'t [u8],
+    known: &dyn Fn(&[u8]) -> bool,
+    emit: &mut dyn FnMut(ObservableKind, &'t [u8]),
+) {
+    let mut scanner = Scanner::new(text, emit, known);
+    tokens::find(text, &mut |candidate| scanner.candidate(candidate));
+}
+
+/// The last two labels of a host name, which it shares with all domains above it that have two;
+/// an IPv4 address or the like (the last label is a number) whole. Dots at the end do not count.
+#[must_use]
+pub fn site(host: &[u8]) -> &[u8] {
+    let len = host.iter().rposition(|byte| *byte != b'.').map_or(0, |last| last + 1);
+    let host = host.get(..len).unwrap_or_default();
+    let Some(last) = memchr::memrchr(b'.', host) else { return host };
+    let (above, top) = host.split_at_checked(last).unwrap_or_default();
+    if top.len() > 1 && top.iter().skip(1).all(u8::is_ascii_digit) {
+        return host;
+    }
+    match memchr::memrchr(b'.', above) {
+        Some(dot) => host.get(dot + 1..).unwrap_or_default(),
+        None => host,
+    }
+}
+
+/// The [`site`] of a normalised URL, which has no scheme (but may have `://` in its query).
+#[must_use]
+pub fn site_of_url(normalised: &[u8]) -> &[u8] {
+    let host = normalised.split(|byte| matches!(byte, b'/' | b':')).next().unwrap_or_default();
+    site(host)
+}
+
+/// The slow twin of [`scan`]: byte by byte.
+pub fn scan_scalar<'t>(text: &'t [u8], emit: &mut dyn FnMut(ObservableKind, &'t [u8])) {
+    let mut scanner = Scanner::new(text, emit, &|_| true);
     let mut at = 0;
     while let Some(byte) = text.get(at) {
         match class(*byte) {
@@ -641,16 +685,71 @@ pub fn scan<'t>(text: &'t [u8], emit: &mut dyn FnMut(ObservableKind, &'t [u8])) 
 struct Scanner<'t, 'e> {
     text: &'t [u8],
     emit: &'e mut dyn FnMut(Kind, &'t [u8]),
-    /// Where the last URL ended: another one inside ends there too, which keeps the pass linear.
-    url_end: usize,
+    known: &'e dyn Fn(&[u8]) -> bool,
+    /// The first byte that ends URLs after the last one that was read, which keeps the pass linear.
+    url_stop: usize,
     /// Colons up to here have been tried as part of an IPv6 address.
     colons_until: usize,
 }
 
-/// Longer URLs are not looked up.
+/// Longer words are not looked at for domains and addresses.
+const DOTTED_BYTES_MAX: usize = 512;
+/// Longer URLs are cut.
 const URL_BYTES_MAX: usize = 2_048;
 
-impl<'t> Scanner<'t, '_> {
+impl<'t, 'e> Scanner<'t, 'e> {
+    fn new(
+        text: &'t [u8],
+        emit: &'e mut dyn FnMut(Kind, &'t [u8]),
+        known: &'e dyn Fn(&[u8]) -> bool,
+    ) -> Self {
+        Self { text, emit, known, url_stop: 0, colons_until: 0 }
+    }
+
+    fn candidate(&mut self, candidate: Candidate) {
+        match candidate {
+            Candidate::Dotted { start, end } => {
+                let word = self.slice(start, end);
+                if word.len() <= DOTTED_BYTES_MAX {
+                    let numeric = word.iter().rev().all(|byte| class(*byte) & NUMERIC != 0);
+                    self.dotted(start, word, if numeric { NUMERIC } else { 0 });
+                }
+            }
+            Candidate::Digest { start, end } => {
+                if let Some(kind) = Kind::of_hash_digits(end - start) {
+                    let digits = self.slice(start, end);
+                    (self.emit)(kind, digits);
+                }
+            }
+            Candidate::Scheme { colon } => {
+                if self.may_be_known_url(colon + 3) {
+                    let before = self.slice(0, colon);
+                    let scheme = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+                    self.url(colon - scheme, colon);
+                }
+            }
+            Candidate::Colons { start, end } => {
+                if let Some(at) = memchr::memchr(b':', self.slice(start, end)) {
+                    self.colon(start + at);
+                }
+            }
+        }
+    }
+
+    /// Whether the host after `://` is known, as far as it can be told without reading on.
+    fn may_be_known_url(&self, from: usize) -> bool {
+        let rest = self.slice(from, self.text.len().min(from + URL_BYTES_MAX));
+        let len = rest.iter().position(|byte| class(*byte) & WORD == 0).unwrap_or(rest.len());
+        let (host, behind) = rest.split_at_checked(len).unwrap_or_default();
+        let port = match behind.split_first() {
+            Some((b':', port)) => port.iter().take_while(|byte| byte.is_ascii_digit()).count() + 1,
+            _ => 0,
+        };
+        // Anything else may go on to an `@`, before which stands no host.
+        let told = behind.get(port).is_none_or(|byte| matches!(byte, b'/' | b'?' | b'#') || ends_url(*byte));
+        !told || len == rest.len() || (self.known)(site(host))
+    }
+
     fn slice(&self, start: usize, end: usize) -> &'t [u8] {
         self.text.get(start..end).unwrap_or_default()
     }
@@ -660,7 +759,7 @@ impl<'t> Scanner<'t, '_> {
         if word.len() >= 32 {
             self.hashes(word, all);
         }
-        if any & DOT != 0 && word.len() <= 512 {
+        if any & DOT != 0 && word.len() <= DOTTED_BYTES_MAX {
             self.dotted(start, word, all);
         }
         if self.text.get(end) == Some(&b':') && self.slice(end, end + 3) == b"://" {
@@ -698,7 +797,7 @@ impl<'t> Scanner<'t, '_> {
         }
         let lead = word.iter().take_while(|byte| matches!(byte, b'.' | b'-')).count();
         let name = trim_dots(word);
-        if !is_domain(name) {
+        if !(self.known)(site(name)) || !is_domain(name) {
             return;
         }
         (self.emit)(Kind::Domain, name);
@@ -727,12 +826,12 @@ impl<'t> Scanner<'t, '_> {
         if scheme == 0 {
             return;
         }
-        if from >= self.url_end {
-            let rest = self.slice(from, (from + URL_BYTES_MAX).min(self.text.len()));
-            let len = rest.iter().position(|byte| ends_url(*byte)).unwrap_or(rest.len());
-            self.url_end = from + len;
+        if from > self.url_stop {
+            let rest = self.slice(from, self.text.len());
+            self.url_stop = from + rest.iter().position(|byte| ends_url(*byte)).unwrap_or(rest.len());
         }
-        let url = trim_url(self.slice(colon - scheme, self.url_end));
+        let end = self.url_stop.min(from + URL_BYTES_MAX);
+        let url = trim_url(self.slice(colon - scheme, end));
         if url.len() > scheme + 3 {
             (self.emit)(Kind::Url, url);
         }
@@ -809,6 +908,8 @@ fn trim_url(mut url: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(kind: Kind, text: &str, expected: Option<(Kind, &str)>) {
@@ -917,8 +1018,71 @@ mod tests {
 
     fn check_scan(text: &str, expected: &[(Kind, &str)]) {
         let mut found = Vec::new();
-        scan(text.as_bytes(), &mut |kind, token| found.push((kind, std::str::from_utf8(token).unwrap())));
+        scan_scalar(text.as_bytes(), &mut |kind, token| {
+            found.push((kind, std::str::from_utf8(token).unwrap()));
+        });
         assert_eq!(found, expected, "{text}");
+        check_twins(text.as_bytes());
+    }
+
+    /// The fast scanner gives the same tokens, at the same places; told to leave out what is at
+    /// no known site, it leaves out nothing else.
+    fn check_twins(text: &[u8]) {
+        let place = |token: &[u8]| (token.as_ptr() as usize - text.as_ptr() as usize, token.len());
+        let (mut slow, mut fast, mut known) = (Vec::new(), Vec::new(), Vec::new());
+        scan_scalar(text, &mut |kind, token| slow.push((place(token), kind)));
+        scan(text, &mut |kind, token| fast.push((place(token), kind)));
+        slow.sort_unstable();
+        fast.sort_unstable();
+        assert_eq!(fast, slow, "{}", String::from_utf8_lossy(text));
+        let is_known = |site: &[u8]| site.len().is_multiple_of(2);
+        scan_known(text, &is_known, &mut |kind, token| known.push((place(token), kind)));
+        let mut out = Vec::new();
+        for ((start, len), kind) in slow {
+            let token = &text[start..start + len];
+            out.clear();
+            let wanted = match (kind, normalise(kind, token, &mut out)) {
+                (_, None) => false,
+                (Kind::Domain, _) => is_known(site(&out)),
+                (Kind::Email, _) => is_known(site(out.rsplit(|byte| *byte == b'@').next().unwrap())),
+                (Kind::Url, _) => is_known(site_of_url(&out)),
+                _ => true,
+            };
+            let given = known.contains(&((start, len), kind));
+            assert!(given || !wanted || !token.is_ascii(), "{kind:?} {}", String::from_utf8_lossy(token));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_fast_scanner_equals_its_twin(pieces in prop::collection::vec(prop_oneof![
+            4 => "[a-c0-2.:/@% _-]{0,12}".prop_map(String::into_bytes),
+            1 => "([0-9a-f]{32}|[0-9a-f]{40}|[0-9A-F]{64})".prop_map(String::into_bytes),
+            1 => "([0-9a-f]{1,4}:){5,8}[0-9a-f]".prop_map(String::into_bytes),
+            1 => "::[0-9a-f]{1,4}(:[0-9.]{1,8})?".prop_map(String::into_bytes),
+            1 => prop::collection::vec(any::<u8>(), 0..40),
+            2 => "https?://([a-z]{1,3}@)?[a-z.]{1,12}(:[0-9]{1,4})?[/?#)., ]?[a-z?]{0,3}".prop_map(String::into_bytes),
+            1 => "[a-z.]{1,8}@[a-z]{1,4}[.][a-z]{2}".prop_map(String::into_bytes),
+            1 => "[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}".prop_map(String::into_bytes),
+        ], 0..24)) {
+            check_twins(&pieces.concat());
+        }
+    }
+
+    #[test]
+    fn sites() {
+        for (host, expected) in [
+            ("a.b.evil.example", "evil.example"),
+            ("evil.example..", "evil.example"),
+            ("example", "example"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("a.b.7z", "b.7z"),
+            ("", ""),
+        ] {
+            assert_eq!(site(host.as_bytes()), expected.as_bytes());
+        }
     }
 
     #[test]

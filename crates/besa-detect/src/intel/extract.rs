@@ -1,16 +1,22 @@
-//! The observables in one value, normalised and ready to be looked up.
+//! The observables in one value, normalised; what is looked up besides is told from them by
+//! [`derived_keys`](super::derived_keys).
 
-use besa_event::observable::{self, ObservableKind as Kind, normalise};
+use besa_event::observable::{self, ObservableKind as Kind, VALUE_BYTES_MAX, normalise};
 
 use super::fields::{FieldClass as Class, has};
 
 /// Bytes of a value that are looked at.
 const SCAN_BYTES_MAX: usize = 1 << 20;
-/// Components of a path from whose start its tails are looked up.
-const PATH_TAILS_MAX: usize = 64;
 
-/// Hands every observable of a value to `see`, by the classes of its field. `key` is a buffer.
-pub(crate) fn observables(classes: u16, text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
+/// Hands every observable of a value to `see`, by the classes of its field; in running text those
+/// at unknown sites may be left out ([`observable::scan_known`]). `key` is a buffer.
+pub(crate) fn observables(
+    classes: u16,
+    text: &[u8],
+    key: &mut Vec<u8>,
+    known: &dyn Fn(&[u8]) -> bool,
+    see: &mut dyn FnMut(Kind, &[u8]),
+) {
     let text = &text[..text.len().min(SCAN_BYTES_MAX)];
     if has(classes, Class::Hashes) {
         hashes(text, key, see);
@@ -23,44 +29,38 @@ pub(crate) fn observables(classes: u16, text: &[u8], key: &mut Vec<u8>, see: &mu
         by_class(classes, text, key, see);
     }
     let files = has(classes, Class::Command);
-    observable::scan(text, &mut |kind, token| {
+    // A dotted word may be a file name, whatever its site.
+    let known = if files { &|_: &[u8]| true } else { known };
+    observable::scan_known(text, known, &mut |kind, token| {
         if files && kind == Kind::Domain {
             one(Kind::FileName, token, key, see);
         }
-        token_of(kind, token, key, see);
+        one(kind, token, key, see);
     });
-}
-
-/// A URL put together from fields.
-pub(crate) fn split_url(joined: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
-    url(joined, key, see);
 }
 
 fn by_class(classes: u16, text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
     if has(classes, Class::Path) {
         path(text, key, see);
-        one(Kind::FileName, unquoted(text), key, see);
+        // A long path has no normal form, but its name may have one.
+        one(Kind::FileName, observable::file_name(unquoted(text)), key, see);
+    }
+    if has(classes, Class::RegistryKey) && text.len() > VALUE_BYTES_MAX {
+        let end = memchr::memrchr(b'\\', text).unwrap_or_default();
+        one(Kind::RegistryKey, &text[..end], key, see);
     }
     if has(classes, Class::Command) {
         paths_in(text, key, see);
     }
     if has(classes, Class::Host) {
-        token_of(Kind::Ipv4, text, key, see);
-        token_of(Kind::Domain, text, key, see);
+        one(Kind::Ipv4, text, key, see);
+        one(Kind::Domain, text, key, see);
     }
     if has(classes, Class::Url) {
         url(text, key, see);
     }
-    if has(classes, Class::RegistryKey) {
-        key.clear();
-        if normalise(Kind::RegistryKey, text, key).is_some() {
-            see(Kind::RegistryKey, key);
-            if let Some(end) = key.iter().rposition(|byte| *byte == b'\\') {
-                see(Kind::RegistryKey, &key[..end]);
-            }
-        }
-    }
     for (class, kind) in [
+        (Class::RegistryKey, Kind::RegistryKey),
         (Class::Imphash, Kind::Imphash),
         (Class::Ja3, Kind::Ja3),
         (Class::Pipe, Kind::NamedPipe),
@@ -81,50 +81,17 @@ fn one(kind: Kind, text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u
     }
 }
 
-fn token_of(kind: Kind, token: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
-    match kind {
-        Kind::Url => url(token, key, see),
-        Kind::Domain => {
-            key.clear();
-            if normalise(kind, token, key).is_some() {
-                domain(key, see);
-            }
-        }
-        _ => one(kind, token, key, see),
-    }
-}
-
-/// A domain and the domains above it, down to two labels.
-fn domain(mut name: &[u8], see: &mut dyn FnMut(Kind, &[u8])) {
-    while let Some(dot) = name.iter().position(|byte| *byte == b'.') {
-        see(Kind::Domain, name);
-        name = &name[dot + 1..];
-    }
-}
-
-/// A URL as it is and without its query.
-fn url(text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
-    key.clear();
-    if normalise(Kind::Url, text, key).is_none() {
-        return;
-    }
-    see(Kind::Url, key);
-    if let Some(query) = key.iter().position(|byte| *byte == b'?') {
-        see(Kind::Url, &key[..query]);
-    }
-}
-
-/// A path as it is and its tails from each component on.
+/// A path in an event is taken to be whole; its tails are told from it.
 fn path(text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
     key.clear();
-    if normalise(Kind::FilePath, unquoted(text), key).is_none() {
-        return;
+    if normalise(Kind::FilePath, unquoted(text), key).is_some() {
+        see(Kind::FilePath, key);
     }
-    see(Kind::FilePath, key);
-    let slashes = key.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-    for (at, _) in slashes.take(PATH_TAILS_MAX) {
-        see(Kind::PathTail, &key[at..]);
-    }
+}
+
+/// A URL.
+pub(crate) fn url(text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
+    one(Kind::Url, text, key, see);
 }
 
 /// What stands in quotes at the start (a service's path with its arguments), or all of it.

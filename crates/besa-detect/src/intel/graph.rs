@@ -175,7 +175,8 @@ fn addresses(text: &str) -> impl Iterator<Item = IpAddr> {
 }
 
 fn file_name(path: &str) -> &str {
-    let inside = path.strip_prefix('"').and_then(|rest| rest.split('"').next()).unwrap_or(path);
+    let inside =
+        path.trim_ascii_start().strip_prefix('"').and_then(|rest| rest.split('"').next()).unwrap_or(path);
     let bytes = observable::file_name(inside.as_bytes()).len();
     inside.get(inside.len() - bytes..).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use besa_event::observable::{ObservableKind as Kind, display};
-use besa_event::{Dictionary, DictionaryBuilder, Event, LogSources, Timestamp, Value, ValueKind};
+use besa_event::{Dictionary, DictionaryBuilder, Event, LogSources, Timestamp, Value};
 use besa_sigma::Level;
 use besa_stix::pattern::{DEFAULT_WORK, Hit};
 use besa_stix::time::Instant;
@@ -12,13 +12,14 @@ use hashbrown::HashMap;
 
 use super::PatternState;
 use super::extract;
-use super::fields::FieldClasses;
 use super::graph::EventGraph;
 use super::load::{Catalogue, Intel, Place, Record, Refusal};
 use super::mapping::{self, Object};
+use super::observer::{Observer, ObserverScratch, RAW, derived_keys, is_text};
 use super::patterns::{Leaf, Patterns};
+use super::simple;
 use super::table::Table;
-use crate::sigma::{Key, Memo, is_comparable};
+use crate::sigma::{Key, Memo};
 
 /// Intelligence compiled for matching; shared by the workers of a run.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub struct IntelMatcher {
     table: Table,
     catalogue: Catalogue,
     patterns: Patterns,
-    classes: FieldClasses,
+    observer: Observer,
 }
 
 /// Which indicator or pattern.
@@ -44,6 +45,30 @@ pub enum IntelRef {
         /// The comparison expression, from left to right.
         part: u16,
     },
+}
+
+/// An indicator value as it is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndicatorValue<'m> {
+    /// What [`IntelMatcher::matches`] reports when the value is met. A STIX indicator that lists
+    /// several values has the same number for all; one value of several sources has several.
+    pub what: IntelRef,
+    /// The kind; a `Network` is met by every address in it.
+    pub kind: Kind,
+    /// The normalised value.
+    pub bytes: &'m [u8],
+}
+
+/// What an event holds that satisfies one comparison expression of a STIX pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatternNeed {
+    /// The pattern, or its part where several events are needed. A pattern that one event can
+    /// satisfy comes once for each of its comparison expressions, any of which will do.
+    pub what: IntelRef,
+    /// Keys of which every such event has at least one among [`Observer::keys`] (a `Network`: an
+    /// address in it). `None`: values do not decide it, so every event has to be looked at. The
+    /// keys are necessary, not sufficient: the pattern has still to be evaluated.
+    pub any_of: Option<Vec<(Kind, Vec<u8>)>>,
 }
 
 /// An indicator, pattern or part met in one event.
@@ -93,10 +118,9 @@ pub struct IntelInfo {
 pub struct IntelScratch {
     memo: Memo,
     entries: Vec<u32>,
-    key: Vec<u8>,
+    observer: ObserverScratch,
     network_key: Vec<u8>,
     folded: Vec<u8>,
-    joined: Vec<u8>,
     /// (leader, place of the field among the event's).
     found: Vec<(u32, usize)>,
     leaves: Vec<u32>,
@@ -120,8 +144,6 @@ impl IntelScratch {
 
 /// Entries of the memo: numbers of values; with this bit, of literals.
 const LITERAL: u32 = 1 << 31;
-/// The place that stands for the raw record.
-const RAW: usize = usize::MAX;
 /// Fields named in one match.
 const MATCHED_MAX: usize = 32;
 /// Bytes of a raw record shown in a match.
@@ -136,7 +158,7 @@ impl IntelMatcher {
         let (patterns, refused) = Patterns::new(patterns);
         let refusals =
             refused.into_iter().map(|(record, reason)| refusal(&catalogue, record, reason)).collect();
-        let classes = if values.len() > 0 { FieldClasses::intern(names) } else { FieldClasses::default() };
+        let observer = if values.len() > 0 { Observer::new(names) } else { Observer::default() };
         if !patterns.all.is_empty() {
             mapping::fields().for_each(|field| {
                 names.intern(field);
@@ -146,7 +168,7 @@ impl IntelMatcher {
             catalogue.run_of(first).map(|run| run.first) == catalogue.run_of(second).map(|run| run.first)
         };
         let table = Table::new(values, same_run);
-        (Self { table, catalogue, patterns, classes }, refusals)
+        (Self { table, catalogue, patterns, observer }, refusals)
     }
 
     /// Whether there is nothing to match.
@@ -167,10 +189,36 @@ impl IntelMatcher {
         self.patterns.all.len()
     }
 
+    /// Every indicator value that can be met, by ascending number: what an index is asked for.
+    pub fn indicators(&self) -> impl Iterator<Item = IndicatorValue<'_>> {
+        let numbers = 0..u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+        numbers.filter(|number| self.table.is_listed(*number)).filter_map(|number| {
+            let (kind, bytes) = self.table.value(number)?;
+            Some(IndicatorValue { what: IntelRef::Indicator(self.catalogue.leader_of(number)), kind, bytes })
+        })
+    }
+
+    /// For each comparison expression of each STIX pattern, what an event holds that satisfies it.
+    /// Patterns that only list values are among [`IntelMatcher::indicators`] instead.
+    pub fn pattern_needs(&self) -> impl Iterator<Item = PatternNeed> + '_ {
+        self.patterns.leaves.iter().filter_map(|leaf| {
+            let pattern = self.patterns.all.get(leaf.pattern as usize)?;
+            let exprs = pattern.compiled.pattern().comparison_exprs();
+            let any_of = simple::required(exprs.get(usize::from(leaf.part))?);
+            Some(PatternNeed { what: pattern.what(*leaf), any_of })
+        })
+    }
+
     /// Bytes held in memory by values and what is said of them (patterns not counted).
     #[must_use]
     pub fn resident_bytes(&self) -> usize {
         self.table.resident_bytes() + self.catalogue.resident_bytes()
+    }
+
+    /// What finds the observables of events for it; without effect where it has no indicators.
+    #[must_use]
+    pub fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// Whether a pattern needs several events: then its parts are reported, for
@@ -197,14 +245,8 @@ impl IntelMatcher {
         out: &mut Vec<IntelMatch>,
     ) {
         self.begin(scratch);
-        for (place, field) in event.raw_fields().iter().enumerate() {
-            let value = event.value(field);
-            if is_comparable(value.kind) {
-                self.look(value, self.classes.of(field.name), place, scratch);
-            }
-        }
-        if event.raw_fields().is_empty() && !event.raw().is_empty() {
-            self.look(Value { kind: ValueKind::Text, bytes: event.raw() }, 0, RAW, scratch);
+        for place in self.observer.places(event) {
+            self.look(place.value, place.classes, place.at, scratch);
         }
         if self.table.has(Kind::Url) {
             self.split_urls(event, scratch);
@@ -228,9 +270,12 @@ impl IntelMatcher {
 
     fn look(&self, value: Value<'_>, classes: u16, place: usize, scratch: &mut IntelScratch) {
         let key = Key { slot: classes, value };
-        if scratch.memo.get(key).is_none() {
+        // Whole records do not repeat.
+        if place == RAW || scratch.memo.get(key).is_none() {
             self.examine(value, classes, scratch);
-            scratch.memo.put(key, &scratch.entries);
+            if place != RAW {
+                scratch.memo.put(key, &scratch.entries);
+            }
             note(
                 self,
                 &scratch.entries,
@@ -248,13 +293,19 @@ impl IntelMatcher {
 
     /// Fills `scratch.entries` with what a value holds.
     fn examine(&self, value: Value<'_>, classes: u16, scratch: &mut IntelScratch) {
-        let IntelScratch { entries, key, network_key, folded, .. } = scratch;
+        let IntelScratch { entries, observer, network_key, folded, .. } = scratch;
         entries.clear();
         let text = value.text();
-        if self.table.len() > 0 && matches!(value.kind, ValueKind::Text | ValueKind::JsonText) {
-            extract::observables(classes, &text, key, &mut |kind, bytes| {
-                self.look_up(kind, bytes, network_key, entries);
-            });
+        if self.table.len() > 0 && is_text(value.kind) {
+            extract::observables(
+                classes,
+                &text,
+                &mut observer.key,
+                &|site| self.table.may_hold_site(site),
+                &mut |kind, bytes| {
+                    self.look_up(kind, bytes, network_key, entries);
+                },
+            );
             entries.sort_unstable();
             entries.dedup();
         }
@@ -267,6 +318,7 @@ impl IntelMatcher {
 
     fn look_up(&self, kind: Kind, bytes: &[u8], network_key: &mut Vec<u8>, out: &mut Vec<u32>) {
         self.table.look_up(kind, bytes, out);
+        derived_keys(kind, bytes, &mut |kind, bytes| self.table.look_up(kind, bytes, out));
         if matches!(kind, Kind::Ipv4 | Kind::Ipv6)
             && let Some(address) = address(bytes)
         {
@@ -276,30 +328,12 @@ impl IntelMatcher {
 
     /// URLs whose host and path stand in two fields.
     fn split_urls(&self, event: Event<'_>, scratch: &mut IntelScratch) {
-        for (host, path, query) in &self.classes.split_urls {
-            let place = |name| event.raw_fields().iter().position(|field| field.name == name);
-            let (Some(host), Some(path_at)) = (event.get(*host), place(*path)) else { continue };
-            let Some(path) = event.get(*path) else { continue };
-            let IntelScratch { entries, key, network_key, joined, found, .. } = scratch;
-            joined.clear();
-            joined.extend_from_slice(&host.text());
-            let path = path.text();
-            if !path.starts_with(b"/") {
-                continue;
-            }
-            joined.extend_from_slice(&path);
-            if let Some(query) = query.and_then(|query| event.get(query)).map(Value::text)
-                && !matches!(&*query, b"" | b"-")
-            {
-                joined.push(b'?');
-                joined.extend_from_slice(query.strip_prefix(b"?").unwrap_or(&query));
-            }
+        let IntelScratch { entries, observer, network_key, found, .. } = scratch;
+        self.observer.split_urls(event, observer, &mut |place, kind, bytes| {
             entries.clear();
-            extract::split_url(joined, key, &mut |kind, bytes| {
-                self.look_up(kind, bytes, network_key, entries);
-            });
-            found.extend(entries.iter().map(|number| (self.catalogue.leader_of(*number), path_at)));
-        }
+            self.look_up(kind, bytes, network_key, entries);
+            found.extend(entries.iter().map(|number| (self.catalogue.leader_of(*number), place)));
+        });
     }
 
     fn report_indicators(
@@ -359,12 +393,10 @@ impl IntelMatcher {
                 Ok(false) => {}
                 Ok(true) => {
                     let pattern = &self.patterns.all[leaf.pattern as usize];
-                    let what = if pattern.single {
+                    if pattern.single {
                         reported = Some(leaf.pattern);
-                        IntelRef::Pattern(leaf.pattern)
-                    } else {
-                        IntelRef::PatternPart { pattern: leaf.pattern, part: leaf.part }
-                    };
+                    }
+                    let what = pattern.what(*leaf);
                     let mut matched = self.patterns.matched(*leaf, &graph);
                     if let Some(record) = self.catalogue.records.get(pattern.record as usize) {
                         note_validity(record, event, &mut matched);

@@ -44,6 +44,7 @@ mod graph;
 mod load;
 pub mod mapping;
 mod matcher;
+mod observer;
 mod patterns;
 pub mod reference;
 mod simple;
@@ -53,4 +54,5 @@ mod tests;
 
 pub use combine::{PARTS_MAX, PartHit, PatternBinding, PatternState};
 pub use load::{Format, Intel, Loaded, Place, Refusal, SigmaText};
-pub use matcher::{IntelInfo, IntelMatch, IntelMatcher, IntelRef, IntelScratch};
+pub use matcher::{IndicatorValue, IntelInfo, IntelMatch, IntelMatcher, IntelRef, IntelScratch, PatternNeed};
+pub use observer::{Observer, ObserverScratch, derived_keys};

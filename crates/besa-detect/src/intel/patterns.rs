@@ -13,6 +13,7 @@ use besa_stix::pattern::{
 };
 use hashbrown::HashMap;
 
+use super::IntelRef;
 use super::load::StixPattern;
 use super::mapping::{self, Object, Part, Source};
 use crate::sigma::{RegexSource, required};
@@ -233,6 +234,14 @@ impl ObjectGraph for OneValue<'_> {
 }
 
 impl ReadyPattern {
+    /// What is reported when one of its leaves holds.
+    pub(crate) fn what(&self, leaf: Leaf) -> IntelRef {
+        match self.single {
+            true => IntelRef::Pattern(leaf.pattern),
+            false => IntelRef::PatternPart { pattern: leaf.pattern, part: leaf.part },
+        }
+    }
+
     /// Whether a leaf holds for an event.
     pub(crate) fn leaf_holds(&self, part: u16, graph: &dyn ObjectGraph) -> Result<bool, EvaluateError> {
         self.compiled.leaves().get(usize::from(part)).map_or(Ok(false), |leaf| leaf.matches(graph))

@@ -17,6 +17,7 @@ use super::fields::{SPLIT_URLS, classes_of};
 use super::graph::EventGraph;
 use super::load::Intel;
 use super::mapping::{self, Object, Source};
+use super::observer::derived_keys;
 use super::patterns::Patterns;
 use super::{IntelRef, extract};
 
@@ -37,20 +38,23 @@ pub fn matches(
 fn indicators(intel: &Intel, event: Event<'_>, dictionary: &Dictionary, out: &mut BTreeSet<IntelRef>) {
     let mut key = Vec::new();
     let mut see = |kind: Kind, bytes: &[u8]| {
-        for number in 0..u32::try_from(intel.values.len()).unwrap_or(u32::MAX) {
-            if intel.values.get(number).is_some_and(|(of, value)| meets(of, value, kind, bytes)) {
-                out.insert(IntelRef::Indicator(leader(intel, number)));
-            }
-        }
+        derived_keys(kind, bytes, &mut |kind, bytes| all_met(intel, kind, bytes, out));
+        all_met(intel, kind, bytes, out);
     };
     for field in event.raw_fields() {
         let value = event.value(field);
         if matches!(value.kind, ValueKind::Text | ValueKind::JsonText) {
-            extract::observables(classes_of(dictionary, field.name), &value.text(), &mut key, &mut see);
+            extract::observables(
+                classes_of(dictionary, field.name),
+                &value.text(),
+                &mut key,
+                &|_| true,
+                &mut see,
+            );
         }
     }
     if event.raw_fields().is_empty() {
-        extract::observables(0, event.raw(), &mut key, &mut see);
+        extract::observables(0, event.raw(), &mut key, &|_| true, &mut see);
     }
     for (host, path, query) in SPLIT_URLS {
         let text = |name: &str| {
@@ -60,7 +64,15 @@ fn indicators(intel: &Intel, event: Event<'_>, dictionary: &Dictionary, out: &mu
         let query = query.and_then(text).filter(|query| !matches!(query.as_str(), "" | "-"));
         let query = query.map(|query| format!("?{}", query.trim_start_matches('?'))).unwrap_or_default();
         if path.starts_with('/') {
-            extract::split_url(format!("{host}{path}{query}").as_bytes(), &mut key, &mut see);
+            extract::url(format!("{host}{path}{query}").as_bytes(), &mut key, &mut see);
+        }
+    }
+}
+
+fn all_met(intel: &Intel, kind: Kind, bytes: &[u8], out: &mut BTreeSet<IntelRef>) {
+    for number in 0..u32::try_from(intel.values.len()).unwrap_or(u32::MAX) {
+        if intel.values.get(number).is_some_and(|(of, value)| meets(of, value, kind, bytes)) {
+            out.insert(IntelRef::Indicator(leader(intel, number)));
         }
     }
 }
@@ -73,7 +85,8 @@ fn leader(intel: &Intel, number: u32) -> u32 {
     intel.catalogue.leader_of((0..number).find(same).unwrap_or(number))
 }
 
-fn meets(of: Kind, value: &[u8], kind: Kind, bytes: &[u8]) -> bool {
+/// Whether an indicator is met by an observable.
+pub(crate) fn meets(of: Kind, value: &[u8], kind: Kind, bytes: &[u8]) -> bool {
     if of == Kind::Network && matches!(kind, Kind::Ipv4 | Kind::Ipv6) {
         let network = display(of, value).parse::<IpNet>();
         let address = display(kind, bytes).parse::<IpAddr>();

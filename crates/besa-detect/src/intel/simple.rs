@@ -1,6 +1,6 @@
 //! Patterns that only list observable values, as plain indicators.
 
-use besa_event::observable::ObservableKind;
+use besa_event::observable::{ObservableKind, normalise};
 use besa_stix::pattern::{Comparison, ComparisonExpr, Constant, ObservationExpr, Op, Operand, Pattern, Step};
 
 /// The values whose presence in one event satisfies the pattern, each with its kind; `None` when
@@ -12,6 +12,29 @@ pub(crate) fn values(pattern: &Pattern) -> Option<Vec<(ObservableKind, &str)>> {
     let mut out = Vec::new();
     of_observation(&pattern.root, &mut out)?;
     Some(out)
+}
+
+/// Normalised values of which every event that satisfies the expression holds at least one, as
+/// few as can be told; `None` where values do not decide it.
+pub(crate) fn required(expr: &ComparisonExpr) -> Option<Vec<(ObservableKind, Vec<u8>)>> {
+    match expr {
+        ComparisonExpr::Test(test) => {
+            let mut values = Vec::new();
+            of_test(test, &mut values)?;
+            values.into_iter().map(|(kind, text)| key(kind, text)).collect()
+        }
+        ComparisonExpr::And(parts) => parts.iter().filter_map(required).min_by_key(Vec::len),
+        ComparisonExpr::Or(parts) => {
+            let all: Vec<_> = parts.iter().map(required).collect::<Option<_>>()?;
+            Some(all.into_iter().flatten().collect())
+        }
+    }
+}
+
+fn key(kind: ObservableKind, text: &str) -> Option<(ObservableKind, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    let kind = normalise(kind, text.as_bytes(), &mut bytes)?;
+    Some((kind, bytes))
 }
 
 fn of_observation<'p>(expr: &'p ObservationExpr, out: &mut Vec<(ObservableKind, &'p str)>) -> Option<()> {

@@ -1,5 +1,6 @@
 //! Cases as data: intelligence as text, events as fields, what has to be met.
 
+use besa_event::observable::ObservableKind;
 use besa_event::{Batch, Dictionary, EventTime, Head, LogSource, LogSources, ValueKind};
 use proptest::prelude::*;
 
@@ -646,6 +647,8 @@ fn indicators_meet_at_least_what_their_patterns_match() {
     ];
     let mut bench = Bench::new(&[&bundle(&patterns.map(|pattern| (pattern, pattern)))]);
     assert_eq!((bench.intel.patterns(), bench.refusals.as_slice()), (0, &[][..]));
+    // The names are interned already, so this changes nothing in the bench's dictionary.
+    let observer = bench.matcher.observer().clone();
     let mut met = 0;
     for field in mapping::fields() {
         for value in values {
@@ -659,15 +662,18 @@ fn indicators_meet_at_least_what_their_patterns_match() {
             ] {
                 let batch = bench.batch(class, "2022-07-15T10:00:00Z", "", &[(field, value)]);
                 let names = bench.names(&batch);
+                let held = keys_of(&observer, batch.event(0));
                 let event = batch.event(0);
                 let objects = mapping::objects_of(&bench.sources.get(event.logsource()));
                 let graph = graph::EventGraph { event, dictionary: &bench.dictionary, objects: &objects };
                 for pattern in patterns {
                     let parsed = besa_stix::pattern::Pattern::parse(pattern).unwrap();
-                    let leaf =
-                        besa_stix::pattern::CompiledComparison::new(parsed.comparison_exprs()[0]).unwrap();
+                    let expr = parsed.comparison_exprs()[0];
+                    let leaf = besa_stix::pattern::CompiledComparison::new(expr).unwrap();
                     if leaf.matches(&graph).unwrap() {
                         met += 1;
+                        let needed = simple::required(expr).unwrap();
+                        assert!(needed.iter().any(|key| holds(&held, key)), "{pattern} {field} {value}");
                         assert!(
                             names.iter().any(|name| name == pattern),
                             "{pattern} {class} {field} {value} {names:?}"
@@ -678,6 +684,72 @@ fn indicators_meet_at_least_what_their_patterns_match() {
         }
     }
     assert!(met > 100, "{met}");
+}
+
+/// Every key that an index holds for an event.
+fn keys_of(observer: &Observer, event: besa_event::Event<'_>) -> Vec<(ObservableKind, Vec<u8>)> {
+    let mut keys = Vec::new();
+    let mut scratch = ObserverScratch::default();
+    observer.keys(event, &mut scratch, &mut |kind, key| keys.push((kind, key.to_vec())));
+    keys
+}
+
+/// Whether a key, or for a network an address in it, is among them.
+fn holds(held: &[(ObservableKind, Vec<u8>)], (kind, key): &(ObservableKind, Vec<u8>)) -> bool {
+    held.iter().any(|(of, bytes)| reference::meets(*kind, key, *of, bytes))
+}
+
+#[test]
+fn what_patterns_need_of_an_event() {
+    let needs = |pattern: &str| {
+        let bench = Bench::new(&[&bundle(&[("it", pattern)])]);
+        let needs: Vec<PatternNeed> = bench.matcher.pattern_needs().collect();
+        let shown = needs.into_iter().map(|need| {
+            let keys =
+                need.any_of?.into_iter().map(|(kind, key)| besa_event::observable::display(kind, &key));
+            Some(keys.collect::<Vec<_>>())
+        });
+        shown.collect::<Vec<_>>()
+    };
+    let some = |keys: &[&str]| Some(keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>());
+    assert_eq!(needs("[domain-name:value = 'evil.example']"), []);
+    assert_eq!(needs("[process:command_line LIKE '%evil%']"), [None]);
+    assert_eq!(
+        needs("[file:name IN ('A.exe', 'b.exe') AND file:hashes.MD5 = 'd41d8cd98f00b204e9800998ecf8427e']"),
+        [some(&["d41d8cd98f00b204e9800998ecf8427e"])]
+    );
+    assert_eq!(
+        needs(
+            "[file:name = 'A.exe' AND process:pid > 4] FOLLOWEDBY [file:name = 'b.exe' OR process:pid = 4]"
+        ),
+        [some(&["a.exe"]), None]
+    );
+    assert_eq!(
+        needs("[ipv4-addr:value ISSUBSET '10.0.0.0/8'] AND [file:name != 'b.exe']"),
+        [some(&["10.0.0.0/8"]), None]
+    );
+}
+
+#[test]
+fn indicators_are_listed_as_they_are_reported() {
+    let stix = bundle(&[("two", "[file:name = 'a.exe' OR domain-name:value = 'evil.example']")]);
+    let bench = Bench::new(&["evil.example\nEVIL.example\n10.0.0.0/8\n", &stix]);
+    let listed: Vec<_> = bench
+        .matcher
+        .indicators()
+        .map(|value| (value.what, value.kind, besa_event::observable::display(value.kind, value.bytes)))
+        .collect();
+    let entry = |number, kind, text: &str| (IntelRef::Indicator(number), kind, text.to_owned());
+    use ObservableKind::{Domain, FileName, Network};
+    assert_eq!(
+        listed,
+        [
+            entry(0, Domain, "evil.example"),
+            entry(2, Network, "10.0.0.0/8"),
+            entry(3, FileName, "a.exe"),
+            entry(3, Domain, "evil.example"),
+        ]
+    );
 }
 
 fn some<T: Clone + std::fmt::Debug + 'static>(from: &'static [T]) -> impl Strategy<Value = T> {

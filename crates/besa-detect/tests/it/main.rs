@@ -4,5 +4,6 @@
 mod corpora;
 mod correlation;
 mod differential;
+mod observer;
 mod support;
 mod vectors;
