@@ -1,1 +1,3 @@
 //! The only unsafe code: masks over blocks of bytes, each with its scalar twin.
+
+pub mod json;
