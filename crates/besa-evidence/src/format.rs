@@ -68,6 +68,13 @@ impl Decoder {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// One that reads JSON byte by byte: the slow twin of [`Decoder::new`], with the same events
+    /// and defects, for tests and comparisons.
+    #[must_use]
+    pub fn byte_by_byte() -> Self {
+        Self { json: json::Decoder::byte_by_byte(), ..Self::default() }
+    }
 }
 
 /// Turns a block into events and defects. `batch` is emptied first; the buffer that it held is
