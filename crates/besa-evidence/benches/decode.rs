@@ -199,7 +199,7 @@ impl Evidence {
     }
 
     /// Decodes every block; returns how many events there were.
-    fn decoding(&self, keep: Keep, mut decoder: Decoder) -> impl FnMut() -> u64 {
+    fn decoding(&self, keep: Keep, mut decoder: Decoder) -> impl FnMut() -> u64 + use<> {
         let mut names = Dictionary::builder();
         FIELDS.split_whitespace().for_each(|name| {
             names.intern(name);

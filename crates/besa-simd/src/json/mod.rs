@@ -191,25 +191,33 @@ fn drive(
     emit: impl Fn(&mut [Mark; BLOCK_LEN], u32, Quotes),
 ) -> usize {
     let mut count = 0;
-    let mut at = from;
     let (blocks, tail) = text[from..to].as_chunks::<BLOCK_LEN>();
-    let mut one = |block: &[u8; BLOCK_LEN]| {
+    for (block, at) in blocks.iter().zip((from..to).step_by(BLOCK_LEN)) {
         let quotes = carry.quotes(masks(block), text, at);
-        // No block has more marks than bytes, so the room that was asked for never ends.
-        let room = marks[count..].first_chunk_mut::<BLOCK_LEN>().expect("slack is one block");
-        emit(room, u32::try_from(at).unwrap_or(0), quotes);
-        count += quotes.quote.count_ones() as usize;
-        at += BLOCK_LEN;
-    };
-    for block in blocks {
-        one(block);
+        count += put(&mut marks[count..], at, quotes, &emit);
     }
     if !tail.is_empty() {
         let mut block = [b' '; BLOCK_LEN];
         block[..tail.len()].copy_from_slice(tail);
-        one(&block);
+        let at = to - tail.len();
+        let quotes = carry.quotes(masks(&block), text, at);
+        count += put(&mut marks[count..], at, quotes, &emit);
     }
     count
+}
+
+/// Writes a block's marks to the front of `marks`; returns how many there are. No block has more
+/// marks than bytes, so the room that was asked for never ends.
+#[inline(always)]
+fn put(
+    marks: &mut [Mark],
+    at: usize,
+    quotes: Quotes,
+    emit: &impl Fn(&mut [Mark; BLOCK_LEN], u32, Quotes),
+) -> usize {
+    let room = marks.first_chunk_mut::<BLOCK_LEN>().expect("slack is one block");
+    emit(room, u32::try_from(at).unwrap_or(0), quotes);
+    quotes.quote.count_ones() as usize
 }
 
 /// The unescaped quotes of a block.

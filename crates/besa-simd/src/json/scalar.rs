@@ -31,5 +31,5 @@ pub(super) fn emit(room: &mut [Mark; BLOCK_LEN], base: u32, quotes: Quotes) {
 #[inline(always)]
 pub(super) fn mark_at(base: u32, at: u32, quotes: Quotes) -> Mark {
     let flag = |bits: u64, flag: u32| if bits >> at & 1 == 1 { flag } else { 0 };
-    Mark(base + at | flag(quotes.escaped, IS_ESCAPED) | flag(quotes.suspect, IS_SUSPECT))
+    Mark((base + at) | flag(quotes.escaped, IS_ESCAPED) | flag(quotes.suspect, IS_SUSPECT))
 }
