@@ -74,6 +74,8 @@ struct Known {
     is_idle: bool,
     /// The block for which a name that the dictionary lacks was added to its batch.
     local_in: u64,
+    /// The path that followed it when it was met last.
+    next: u32,
 }
 
 /// A path's place in [`Names`], good until the next path is looked up.
@@ -105,6 +107,8 @@ pub(super) struct Names {
     slots: Vec<Slot>,
     used_slots: usize,
     by_path: HashMap<Box<[u8]>, u32>,
+    /// The path looked up last: records of one source have their names in one order.
+    last: u32,
     bytes: Vec<u8>,
     /// Seeded, so that nobody can choose names that collide.
     hasher: RandomState,
@@ -151,6 +155,7 @@ impl Default for Names {
             slots: vec![EMPTY; SLOTS],
             used_slots: 0,
             by_path: HashMap::new(),
+            last: 0,
             bytes: Vec::new(),
             hasher: RandomState::default(),
             block: 0,
@@ -193,8 +198,39 @@ impl Names {
             Some(index) => index,
             None => self.learn(context, parent, key, hash),
         };
-        let found = Found { index, hash };
-        if let Some(known) = self.known.get(index as usize)
+        self.last = index;
+        self.met(Found { index, hash }, batch)
+    }
+
+    /// As [`Names::find`], for a path with none below it: guesses that names follow each other as
+    /// they did before, which the guessed path's bytes then prove.
+    #[inline]
+    pub(super) fn find_leaf(
+        &mut self,
+        context: &Context<'_>,
+        (parent, parent_hash): (&[u8], PathHash),
+        key: &[u8],
+        batch: &mut Batch,
+    ) -> Found {
+        let last = self.last as usize;
+        if let Some(index) = self.known.get(last).map(|known| known.next)
+            && let Some(known) = self.known.get(index as usize)
+            && let Some(path) = self.bytes.get(known.path.clone())
+            && is_joined(path, parent, key)
+        {
+            self.last = index;
+            return self.met(Found { index, hash: PathHash::default() }, batch);
+        }
+        let found = self.find(context, (parent, parent_hash), key, batch);
+        if let Some(known) = self.known.get_mut(last) {
+            known.next = found.index;
+        }
+        found
+    }
+
+    #[inline]
+    fn met(&mut self, found: Found, batch: &mut Batch) -> Found {
+        if let Some(known) = self.known.get(found.index as usize)
             && known.local_in != self.block
             && known.local_in != NEVER_LOCAL
         {
@@ -297,7 +333,7 @@ impl Names {
             && name.second_names.is_empty();
         let (path_at, called) = (start..middle, middle..self.bytes.len());
         let local_in = if is_local { 0 } else { NEVER_LOCAL };
-        self.known.push(Known { path: path_at, called, name, is_idle, local_in });
+        self.known.push(Known { path: path_at, called, name, is_idle, local_in, next: index });
         self.by_path.insert(path.into(), index);
         index
     }

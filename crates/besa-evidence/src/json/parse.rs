@@ -163,7 +163,7 @@ impl<'a, 't> Parser<'a, 't> {
             return self.member_with_path(key, is_escaped, depth);
         }
         let key = self.bytes.get(key.clone()).unwrap_or_default();
-        let found = self.names.find(self.context, (self.path, self.path_hash), key, self.batch);
+        let found = self.names.find_leaf(self.context, (self.path, self.path_hash), key, self.batch);
         self.leaf_value(found, depth)
     }
 
