@@ -50,5 +50,5 @@ mod zeek;
 
 pub use context::{Context, Limits, Position};
 pub use format::{Decoder, Format, decode};
-pub use read::{Account, decode_any, read_all};
+pub use read::{Account, decode_any, decode_twice, read_all};
 pub use walk::{FileAccount, Item, walk, walk_reader};

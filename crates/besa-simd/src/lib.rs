@@ -1,3 +1,4 @@
 //! The only unsafe code: masks over blocks of bytes, each with its scalar twin.
 
+pub mod json;
 pub mod tokens;

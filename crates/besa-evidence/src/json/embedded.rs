@@ -64,7 +64,7 @@ fn json(
     batch: &mut Batch,
 ) {
     let has_prefix = !path.is_empty();
-    let mut parser = Parser::new(context, document, names, record, path, batch).embedded(base);
+    let mut parser = Parser::new(context, document, None, names, record, path, batch).embedded(base);
     // A fault ends the document and not the record: what was found in it before stands.
     let _ = if has_prefix { parser.value_of_path(space) } else { parser.record(space) };
 }
@@ -135,7 +135,8 @@ impl Xml<'_> {
     fn field(&mut self, path: &[&[u8]], text: &[u8]) {
         self.path.clear();
         path.iter().for_each(|part| self.path.extend_from_slice(part));
-        let Name { field, role, .. } = self.names.find(self.context, self.path, self.batch);
+        let found = self.names.find_path(self.context, self.path, self.batch);
+        let Name { field, role, .. } = self.names.name(found);
         let begin = self.out.len();
         unescape(text, self.out);
         if !matches!(role, Role::None | Role::PairName | Role::PairText | Role::Namespace) {

@@ -27,6 +27,7 @@ use memchr::memchr;
 use self::parse::{Fault, PATH_LEN_MAX, Parser};
 use self::record::Record;
 pub(crate) use self::scan::{Scan, Scanned};
+use self::strings::Strings;
 use crate::context::{Context, Position};
 
 mod embedded;
@@ -35,6 +36,7 @@ mod parse;
 mod record;
 mod scan;
 mod shapes;
+mod strings;
 
 /// How records follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,14 @@ pub(crate) struct Decoder {
     record: Record,
     classes: shapes::Classes,
     path: Vec<u8>,
+    strings: strings::Store,
+}
+
+impl Decoder {
+    /// The slow twin: reads strings byte by byte.
+    pub(crate) fn byte_by_byte() -> Self {
+        Self { strings: strings::Store::off(), ..Self::default() }
+    }
 }
 
 /// Lines of a sample that may be damaged before the first sound record.
@@ -206,16 +216,19 @@ pub(crate) fn decode(
 ) {
     decoder.names.begin_block(context);
     decoder.classes.begin_block(context);
-    let mut reader = Reader { context, bytes, decoder, batch };
+    let mut store = std::mem::take(&mut decoder.strings);
+    let mut reader = Reader { context, bytes, strings: store.open(bytes), decoder, batch };
     match layout {
         Layout::Lines => reader.lines(position.first_record),
         Layout::Values => reader.values(position.first_record),
     }
+    decoder.strings = store;
 }
 
 struct Reader<'a> {
     context: &'a Context<'a>,
     bytes: &'a [u8],
+    strings: Strings<'a>,
     decoder: &'a mut Decoder,
     batch: &'a mut Batch,
 }
@@ -296,11 +309,12 @@ impl Reader<'_> {
     }
 
     fn object(&mut self, begin: usize, end: usize, record: u64) -> Result<usize, Fault> {
-        let Decoder { names, record: seen, classes, path } = &mut *self.decoder;
+        let Decoder { names, record: seen, classes, path, .. } = &mut *self.decoder;
         seen.clear();
         path.clear();
         let bytes = self.bytes.get(..end).unwrap_or_default();
-        let mut parser = Parser::new(self.context, bytes, names, seen, path, self.batch);
+        let mut parser =
+            Parser::new(self.context, bytes, Some(&mut self.strings), names, seen, path, self.batch);
         let parsed = parser.record(begin);
         if parsed.is_err() {
             self.batch.abandon_event();

@@ -11,9 +11,11 @@
 //! These are the names that decoding EVTX gives, so a rule sees no difference. The memory is
 //! bounded: a stranger's names can push ours out, which costs time and changes nothing.
 
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
 
 use besa_event::{Batch, Dictionary, FieldId, Keep};
+use foldhash::quality::RandomState;
 
 use super::shapes::{INNER, ROLES, Role, SECOND_NAMES, Scope};
 use crate::context::Context;
@@ -22,6 +24,8 @@ const PATHS_MAX: usize = 8_192;
 const PATH_BYTES_MAX: usize = 1 << 20;
 const SLOTS: usize = PATHS_MAX * 2;
 const SECOND_NAMES_MAX: usize = 4;
+/// No block: the dictionary has the name, or nobody wants it.
+const NEVER_LOCAL: u64 = u64::MAX;
 
 /// What a path is called and means.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,22 +66,52 @@ impl SecondNames {
 
 #[derive(Debug)]
 struct Known {
-    hash: u64,
     /// The path, then what the field is called, in the bytes of all.
     path: std::ops::Range<usize>,
     called: std::ops::Range<usize>,
     name: Name,
+    /// Whether a value of it is of no use to anybody.
+    is_idle: bool,
     /// The block for which a name that the dictionary lacks was added to its batch.
     local_in: u64,
+    /// The path that followed it when it was met last.
+    next: u32,
 }
+
+/// A path's place in [`Names`], good until the next path is looked up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    index: u32,
+    pub(super) hash: PathHash,
+}
+
+/// A path's hash along the names that lead to it, which depends on where they were split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PathHash(u64);
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// Upper half of the hash, so that the wrong path is seldom compared.
+    tag: u32,
+    /// Into `known`; `u32::MAX` is empty.
+    index: u32,
+}
+
+const EMPTY: Slot = Slot { tag: 0, index: u32::MAX };
 
 #[derive(Debug)]
 pub(super) struct Names {
     known: Vec<Known>,
-    /// Open addressing into `known`, at most half full; `u32::MAX` is empty.
-    slots: Vec<u32>,
+    /// Open addressing, at most half full. A path that was met split in several ways (`{"a.b":1}`
+    /// and `{"a":{"b":1}}`) has several slots and one place in `known`.
+    slots: Vec<Slot>,
+    used_slots: usize,
+    by_path: HashMap<Box<[u8]>, u32>,
+    /// The path looked up last: records of one source have their names in one order.
+    last: u32,
     bytes: Vec<u8>,
-    seed: u64,
+    /// Seeded, so that nobody can choose names that collide.
+    hasher: RandomState,
     block: u64,
     /// Address and length of the dictionary that this holds for.
     dictionary: (usize, usize),
@@ -118,9 +152,12 @@ impl Default for Names {
         }
         Self {
             known: Vec::new(),
-            slots: vec![u32::MAX; SLOTS],
+            slots: vec![EMPTY; SLOTS],
+            used_slots: 0,
+            by_path: HashMap::new(),
+            last: 0,
             bytes: Vec::new(),
-            seed: RandomState::new().hash_one(0) | 1,
+            hasher: RandomState::default(),
             block: 0,
             dictionary: (0, 0),
             catalogue: builder.build(),
@@ -141,77 +178,164 @@ impl Names {
 
     fn forget(&mut self) {
         self.known.clear();
+        self.by_path.clear();
         self.bytes.clear();
-        self.slots.fill(u32::MAX);
+        self.slots.fill(EMPTY);
+        self.used_slots = 0;
+    }
+
+    /// Looks up the path of `key` in the object at `parent`, whose hash is `parent_hash`.
+    #[inline]
+    pub(super) fn find(
+        &mut self,
+        context: &Context<'_>,
+        (parent, parent_hash): (&[u8], PathHash),
+        key: &[u8],
+        batch: &mut Batch,
+    ) -> Found {
+        let hash = self.hash(parent_hash, key);
+        let index = match self.index_of(parent, key, hash) {
+            Some(index) => index,
+            None => self.learn(context, parent, key, hash),
+        };
+        self.last = index;
+        self.met(Found { index, hash }, batch)
+    }
+
+    /// As [`Names::find`], for a path with none below it: guesses that names follow each other as
+    /// they did before, which the guessed path's bytes then prove.
+    #[inline]
+    pub(super) fn find_leaf(
+        &mut self,
+        context: &Context<'_>,
+        (parent, parent_hash): (&[u8], PathHash),
+        key: &[u8],
+        batch: &mut Batch,
+    ) -> Found {
+        let last = self.last as usize;
+        if let Some(index) = self.known.get(last).map(|known| known.next)
+            && let Some(known) = self.known.get(index as usize)
+            && let Some(path) = self.bytes.get(known.path.clone())
+            && is_joined(path, parent, key)
+        {
+            self.last = index;
+            return self.met(Found { index, hash: PathHash::default() }, batch);
+        }
+        let found = self.find(context, (parent, parent_hash), key, batch);
+        if let Some(known) = self.known.get_mut(last) {
+            known.next = found.index;
+        }
+        found
+    }
+
+    #[inline]
+    fn met(&mut self, found: Found, batch: &mut Batch) -> Found {
+        if let Some(known) = self.known.get(found.index as usize)
+            && known.local_in != self.block
+            && known.local_in != NEVER_LOCAL
+        {
+            self.add_local_name(found, batch);
+        }
+        found
+    }
+
+    /// As [`Names::find`], for a path as a whole.
+    pub(super) fn find_path(&mut self, context: &Context<'_>, path: &[u8], batch: &mut Batch) -> Found {
+        self.find(context, (b"", PathHash::default()), path, batch)
+    }
+
+    #[inline]
+    fn index_of(&self, parent: &[u8], key: &[u8], hash: PathHash) -> Option<u32> {
+        let mask = SLOTS - 1;
+        let mut at = hash.0 as usize & mask;
+        loop {
+            let slot = self.slots.get(at)?;
+            if slot.tag == tag(hash)
+                && let Some(known) = self.known.get(slot.index as usize)
+                && let Some(path) = self.bytes.get(known.path.clone())
+                && is_joined(path, parent, key)
+            {
+                return Some(slot.index);
+            }
+            if slot.index == EMPTY.index {
+                return None;
+            }
+            at = (at + 1) & mask;
+        }
     }
 
     /// What the path is called and means in the batch being filled.
     #[inline]
-    pub(super) fn find(&mut self, context: &Context<'_>, path: &[u8], batch: &mut Batch) -> Name {
-        let hash = self.hash(path);
-        let mask = SLOTS - 1;
-        let mut at = hash as usize & mask;
-        while let Some(index) = self.slots.get(at).copied()
-            && let Some(known) = self.known.get_mut(index as usize)
-        {
-            if known.hash == hash && self.bytes.get(known.path.clone()) == Some(path) {
-                if known.local_in != self.block
-                    && (known.local_in != 0
-                        || (known.name.field.is_none() && context.keep == Keep::Everything))
-                {
-                    let called = self.bytes.get(known.called.clone()).unwrap_or_default();
-                    let span = batch.append(called);
-                    known.name.field = Some(batch.local_name(span));
-                    known.local_in = self.block;
-                }
-                return known.name;
-            }
-            at = (at + 1) & mask;
-        }
-        self.learn(context, path, hash);
-        self.find(context, path, batch)
+    pub(super) fn name(&self, found: Found) -> Name {
+        self.known.get(found.index as usize).map(|known| known.name).unwrap_or_default()
     }
 
-    /// Seeded, so that nobody can choose names that collide.
+    /// Whether a value of the path is neither kept nor of use for the record as a whole.
     #[inline]
-    fn hash(&self, path: &[u8]) -> u64 {
-        const K: u64 = 0x9E37_79B9_7F4A_7C15;
-        let mut state = self.seed ^ path.len() as u64;
-        let mut chunks = path.chunks_exact(8);
-        for chunk in &mut chunks {
-            let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
-            state = (state.rotate_left(23) ^ word).wrapping_mul(K);
-            state ^= state >> 29;
-        }
-        for byte in chunks.remainder() {
-            state = (state.rotate_left(9) ^ u64::from(*byte)).wrapping_mul(K);
-        }
-        (state ^ (state >> 32)).wrapping_mul(self.seed)
+    pub(super) fn is_idle(&self, found: Found) -> bool {
+        self.known.get(found.index as usize).is_some_and(|known| known.is_idle)
+    }
+
+    #[inline]
+    fn hash(&self, parent: PathHash, key: &[u8]) -> PathHash {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(parent.0);
+        hasher.write(key);
+        PathHash(hasher.finish())
+    }
+
+    /// Keeps a name that the dictionary lacks beside the batch.
+    #[cold]
+    fn add_local_name(&mut self, found: Found, batch: &mut Batch) {
+        let Some(known) = self.known.get_mut(found.index as usize) else { return };
+        let called = self.bytes.get(known.called.clone()).unwrap_or_default();
+        let span = batch.append(called);
+        known.name.field = Some(batch.local_name(span));
+        known.local_in = self.block;
     }
 
     #[cold]
-    fn learn(&mut self, context: &Context<'_>, path: &[u8], hash: u64) {
-        if self.known.len() >= PATHS_MAX || self.bytes.len() >= PATH_BYTES_MAX {
+    fn learn(&mut self, context: &Context<'_>, parent: &[u8], key: &[u8], hash: PathHash) -> u32 {
+        if self.used_slots >= PATHS_MAX || self.bytes.len() >= PATH_BYTES_MAX {
             self.forget();
         }
+        let path = if parent.is_empty() { key.to_vec() } else { [parent, key].join(&b'.') };
+        let index = match self.by_path.get(path.as_slice()) {
+            Some(index) => *index,
+            None => self.learn_path(context, &path),
+        };
+        let mask = SLOTS - 1;
+        let mut at = hash.0 as usize & mask;
+        while self.slots.get(at).is_some_and(|slot| slot.index != EMPTY.index) {
+            at = (at + 1) & mask;
+        }
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = Slot { tag: tag(hash), index };
+            self.used_slots += 1;
+        }
+        index
+    }
+
+    fn learn_path(&mut self, context: &Context<'_>, path: &[u8]) -> u32 {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(path);
         let middle = self.bytes.len();
         let called = called(path);
         self.bytes.extend_from_slice(&called);
         let mut name = self.meaning(context, path, &called);
-        let (path, called) = (start..middle, middle..self.bytes.len());
         let index = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         name.path = index;
-        self.known.push(Known { hash, path, called, name, local_in: 0 });
-        let mask = SLOTS - 1;
-        let mut at = hash as usize & mask;
-        while self.slots.get(at).is_some_and(|slot| *slot != u32::MAX) {
-            at = (at + 1) & mask;
-        }
-        if let Some(slot) = self.slots.get_mut(at) {
-            *slot = index;
-        }
+        let is_local = name.field.is_none() && context.keep == Keep::Everything;
+        let is_idle = !is_local
+            && name.field.is_none()
+            && name.role == Role::None
+            && name.inner.is_none()
+            && name.second_names.is_empty();
+        let (path_at, called) = (start..middle, middle..self.bytes.len());
+        let local_in = if is_local { 0 } else { NEVER_LOCAL };
+        self.known.push(Known { path: path_at, called, name, is_idle, local_in, next: index });
+        self.by_path.insert(path.into(), index);
+        index
     }
 
     fn meaning(&self, context: &Context<'_>, path: &[u8], called: &[u8]) -> Name {
@@ -247,6 +371,34 @@ impl Names {
         }
         name
     }
+}
+
+fn tag(hash: PathHash) -> u32 {
+    (hash.0 >> 32) as u32
+}
+
+/// Whether a path is that of `key` in the object at `parent`.
+#[inline]
+fn is_joined(path: &[u8], parent: &[u8], key: &[u8]) -> bool {
+    if parent.is_empty() {
+        return is_equal(path, key);
+    }
+    path.len() == parent.len() + 1 + key.len()
+        && path.get(parent.len() + 1..).is_some_and(|end| is_equal(end, key))
+        && path.starts_with(parent)
+        && path.get(parent.len()) == Some(&b'.')
+}
+
+/// Equality of short texts without a call: two words that overlap hold up to sixteen bytes.
+#[inline]
+fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    if let (Some(a_first), Some(b_first), 8..=16) = (a.first_chunk::<8>(), b.first_chunk::<8>(), a.len()) {
+        return a_first == b_first && a.last_chunk::<8>() == b.last_chunk::<8>();
+    }
+    a == b
 }
 
 /// The prefixes under which Windows' events keep their parts.

@@ -1,12 +1,17 @@
 //! One JSON value to fields (RFC 8259), in one pass, without unescaping.
+//!
+//! The parser steps from token to token and checks each. Strings it takes from the marks of their
+//! quotes (see [`strings`](super::strings)) where there are some; without them it reads every
+//! byte, which is the slow twin that tests hold the marks to.
 
 use std::ops::Range;
 
 use besa_event::{Batch, Span, ValueKind, json_unescape};
 
-use super::names::{Name, Names};
+use super::names::{Found, Name, Names, PathHash};
 use super::record::{Inner, Record, SecondName, Slot, Source};
 use super::shapes::Role;
+use super::strings::Strings;
 use crate::context::Context;
 
 /// Where and how a value departs from RFC 8259.
@@ -23,9 +28,11 @@ type Parsed<T> = Result<T, Fault>;
 /// stranger make us spend the square of a record's length.
 pub(super) const PATH_LEN_MAX: usize = 1_024;
 
-pub(super) struct Parser<'a> {
+pub(super) struct Parser<'a, 't> {
     context: &'a Context<'a>,
     bytes: &'a [u8],
+    /// Of `bytes` and what lies behind; `None` where they are not the block's.
+    strings: Option<&'a mut Strings<'t>>,
     source: Source,
     /// Added to positions that are remembered.
     base: usize,
@@ -34,19 +41,34 @@ pub(super) struct Parser<'a> {
     record: &'a mut Record,
     /// Path of the object under way.
     path: &'a mut Vec<u8>,
+    /// The same, hashed.
+    path_hash: PathHash,
     batch: &'a mut Batch,
 }
 
-impl<'a> Parser<'a> {
+impl<'a, 't> Parser<'a, 't> {
     pub(super) fn new(
         context: &'a Context<'a>,
         bytes: &'a [u8],
+        strings: Option<&'a mut Strings<'t>>,
         names: &'a mut Names,
         record: &'a mut Record,
         path: &'a mut Vec<u8>,
         batch: &'a mut Batch,
     ) -> Self {
-        Self { context, bytes, source: Source::Block, base: 0, at: 0, names, record, path, batch }
+        Self {
+            context,
+            bytes,
+            strings,
+            source: Source::Block,
+            base: 0,
+            at: 0,
+            names,
+            record,
+            path,
+            path_hash: PathHash::default(),
+            batch,
+        }
     }
 
     /// For text that is not the block's: values are copied to the batch.
@@ -70,8 +92,9 @@ impl<'a> Parser<'a> {
     /// Reads the value at `begin` as the value of what `path` holds.
     pub(super) fn value_of_path(&mut self, begin: usize) -> Parsed<usize> {
         self.at = begin;
-        let name = self.names.find(self.context, self.path, self.batch);
-        self.value(&name, 0)?;
+        let found = self.names.find_path(self.context, self.path, self.batch);
+        self.path_hash = found.hash;
+        self.value(&self.names.name(found), 0)?;
         self.end_of_pairs();
         Ok(self.at)
     }
@@ -129,19 +152,26 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    #[inline]
     fn member(&mut self, key: &Range<usize>, is_escaped: bool, depth: usize) -> Parsed<()> {
-        let key = self.bytes.get(key.clone()).unwrap_or_default();
         let is_nested = matches!(self.peek(), Some(b'{' | b'['));
-        let is_top = self.path.is_empty();
-        // The path of a plain value at the top is its key as it stands.
-        if is_top && !is_escaped && !is_nested && key.len() <= PATH_LEN_MAX {
-            let name = self.names.find(self.context, key, self.batch);
-            return self.value(&name, depth);
-        }
         if self.path.len() + key.len() > PATH_LEN_MAX {
             self.record.left_out += usize::from(!is_nested);
             return self.skip_value(depth);
         }
+        if is_escaped || is_nested {
+            return self.member_with_path(key, is_escaped, depth);
+        }
+        let key = self.bytes.get(key.clone()).unwrap_or_default();
+        let found = self.names.find_leaf(self.context, (self.path, self.path_hash), key, self.batch);
+        self.leaf_value(found, depth)
+    }
+
+    /// A member whose path is written out: things stand below it, or its name has to be unescaped.
+    fn member_with_path(&mut self, key: &Range<usize>, is_escaped: bool, depth: usize) -> Parsed<()> {
+        let key = self.bytes.get(key.clone()).unwrap_or_default();
+        let parent_len = self.path.len();
+        let is_top = parent_len == 0;
         if !is_top {
             self.path.push(b'.');
         }
@@ -150,12 +180,31 @@ impl<'a> Parser<'a> {
         } else {
             self.path.extend_from_slice(key);
         }
-        let name = self.names.find(self.context, self.path, self.batch);
-        if is_top && self.is_envelope(&name) {
+        let (parent, key) = self.path.split_at_checked(parent_len).unwrap_or_default();
+        let key = if is_top { key } else { key.get(1..).unwrap_or_default() };
+        let found = self.names.find(self.context, (parent, self.path_hash), key, self.batch);
+        let name = self.names.name(found);
+        let parent_hash = std::mem::replace(&mut self.path_hash, found.hash);
+        let parsed = if is_top && self.is_envelope(&name) {
             self.path.clear();
-            return self.object(depth + 1);
+            self.path_hash = PathHash::default();
+            self.object(depth + 1)
+        } else {
+            self.value(&name, depth)
+        };
+        self.path_hash = parent_hash;
+        parsed
+    }
+
+    /// A value with nothing below it; nothing is done with one that nobody wants.
+    #[inline]
+    fn leaf_value(&mut self, found: Found, depth: usize) -> Parsed<()> {
+        if !self.names.is_idle(found) {
+            return self.value(&self.names.name(found), depth);
         }
-        self.value(&name, depth)
+        self.plain_value()?;
+        self.count_field();
+        Ok(())
     }
 
     /// Whether an object at the top only wraps the record: an Elasticsearch hit, or a result as
@@ -170,19 +219,29 @@ impl<'a> Parser<'a> {
     }
 
     fn value(&mut self, name: &Name, depth: usize) -> Parsed<()> {
+        match self.peek() {
+            Some(b'{') => {
+                self.node(name);
+                self.object(depth + 1)
+            }
+            Some(b'[') => self.array(name, depth + 1),
+            _ => {
+                let (kind, range) = self.plain_value()?;
+                self.leaf(name, kind, range);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads a string, number, truth value or null.
+    #[inline]
+    fn plain_value(&mut self) -> Parsed<(ValueKind, Range<usize>)> {
         let begin = self.at;
         let kind = match self.peek() {
             Some(b'"') => {
                 let (range, is_escaped) = self.string()?;
-                let kind = if is_escaped { ValueKind::JsonText } else { ValueKind::Text };
-                self.leaf(name, kind, range);
-                return Ok(());
+                return Ok((if is_escaped { ValueKind::JsonText } else { ValueKind::Text }, range));
             }
-            Some(b'{') => {
-                self.node(name);
-                return self.object(depth + 1);
-            }
-            Some(b'[') => return self.array(name, depth + 1),
             Some(b't') => self.literal(b"true", ValueKind::Boolean)?,
             Some(b'f') => self.literal(b"false", ValueKind::Boolean)?,
             Some(b'n') => self.literal(b"null", ValueKind::Null)?,
@@ -190,8 +249,7 @@ impl<'a> Parser<'a> {
             _ => return self.fault("no value"),
         };
         let end = if kind == ValueKind::Null { begin } else { self.at };
-        self.leaf(name, kind, begin..end);
-        Ok(())
+        Ok((kind, begin..end))
     }
 
     fn array(&mut self, name: &Name, depth: usize) -> Parsed<()> {
@@ -293,6 +351,18 @@ impl<'a> Parser<'a> {
     /// Reads a string; returns its inside and whether it holds escape sequences.
     #[inline]
     fn string(&mut self) -> Parsed<(Range<usize>, bool)> {
+        if let Some(strings) = &mut self.strings
+            && let Some((close, is_escaped)) = strings.close(self.at)
+            && close < self.bytes.len()
+        {
+            let begin = self.at + 1;
+            self.at = close + 1;
+            return Ok((begin..close, is_escaped));
+        }
+        self.string_by_bytes()
+    }
+
+    fn string_by_bytes(&mut self) -> Parsed<(Range<usize>, bool)> {
         let begin = self.at + 1;
         let mut is_escaped = false;
         self.at = begin;
@@ -360,9 +430,7 @@ impl<'a> Parser<'a> {
     }
 
     fn push(&mut self, name: &Name, kind: ValueKind, range: Range<usize>) {
-        self.record.fields += 1;
-        if self.record.fields > self.context.limits.fields_max {
-            self.record.left_out += 1;
+        if !self.count_field() {
             return;
         }
         if let Some(prefix) = name.inner
@@ -384,6 +452,15 @@ impl<'a> Parser<'a> {
         for (scope, name) in name.second_names.iter() {
             self.record.second_names.push(SecondName { scope, name, path, kind, span });
         }
+    }
+
+    /// Counts a value; tells whether there is still room for it.
+    #[inline]
+    fn count_field(&mut self) -> bool {
+        self.record.fields += 1;
+        let has_room = self.record.fields <= self.context.limits.fields_max;
+        self.record.left_out += usize::from(!has_room);
+        has_room
     }
 
     /// An object, or an array of them: whoever asks for it asks for its presence.
@@ -411,7 +488,9 @@ impl<'a> Parser<'a> {
                 _ => path.extend_from_slice(text),
             }
         }
-        let name = self.names.find(self.context, path.get(path_len..).unwrap_or_default(), self.batch);
+        let path_of_pair = path.get(path_len..).unwrap_or_default();
+        let found = self.names.find_path(self.context, path_of_pair, self.batch);
+        let name = self.names.name(found);
         path.truncate(path_len);
         *self.path = path;
         match name.role {

@@ -8,3 +8,4 @@ mod damage;
 mod encodings;
 mod json;
 mod shapes;
+mod twins;

@@ -8,10 +8,10 @@ use serde_json::Value;
 /// Which of our crates each may use; the table of ARCHITECTURE.md.
 const ARROWS: &[(&str, &[&str])] = &[
     ("besa-simd", &[]),
-    ("besa-event", &[]),
+    ("besa-event", &["besa-simd"]),
     ("besa-stix", &[]),
     ("besa-sigma", &[]),
-    ("besa-evidence", &["besa-event"]),
+    ("besa-evidence", &["besa-event", "besa-simd"]),
     ("besa-detect", &["besa-event", "besa-sigma", "besa-stix"]),
     ("besa-archive", &["besa-event"]),
     ("besa-intel", &["besa-stix"]),

@@ -21,6 +21,7 @@ use std::ops::Range;
 use besa_event::{
     Batch, EventTime, Field, FieldId, Head, LogSource, LogSourceId, Span, ValueKind, Zone, json_unescape,
 };
+use foldhash::quality::RandomState;
 
 pub(super) use self::catalogue::{INNER, ROLES, Role, SECOND_NAMES, Scope};
 use super::record::{Record, Source};
@@ -48,7 +49,7 @@ enum Shape {
 #[derive(Debug, Default)]
 pub(super) struct Classes {
     rows: Vec<Option<LogSourceId>>,
-    by_key: HashMap<Vec<u8>, LogSourceId>,
+    by_key: HashMap<Vec<u8>, LogSourceId, RandomState>,
     key: Vec<u8>,
     /// Address of the log sources that this holds for.
     sources: usize,
