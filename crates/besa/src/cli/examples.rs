@@ -101,6 +101,15 @@ Examples:
   besa intel search --value 'hxxp://evil[.]example/a'
   besa intel search --type indicator --limit 10";
 
+pub(super) const RELEASE_EXPLAIN: &str = "\
+Example:
+  besa release explain report.json --charter members.json \\
+      --as identity--00000000-0000-4000-8000-000000000000 --to identity--00000000-0000-4000-8000-000000000001";
+
+pub(super) const INTAKE_CHECK: &str = "\
+Example:
+  besa intake check from-ally.json --assets assets.json";
+
 pub(super) const TAXII_PULL: &str = "\
 Example:
   besa taxii pull https://node.example/api/collections/feed/ --user ana --password-stdin < password";

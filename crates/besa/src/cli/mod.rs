@@ -1,11 +1,13 @@
 //! The arguments of `besa` and the help that teaches them; what they do is in `commands`.
 
+mod alliance;
 mod examples;
 mod exchange;
 mod hunt;
 mod node;
 mod tools;
 
+pub(crate) use alliance::{IntakeCommand, ReleaseCommand, ReleaseExplainArgs};
 pub(crate) use exchange::{IntelCommand, PeerArgs, TaxiiCommand};
 pub(crate) use hunt::{DemoArgs, ExplainArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
 pub(crate) use node::{
@@ -61,6 +63,12 @@ pub(crate) enum Command {
     /// The store of intelligence: objects in, out, and found.
     #[command(subcommand)]
     Intel(IntelCommand),
+    /// What may leave this node, to whom, and why.
+    #[command(subcommand)]
+    Release(ReleaseCommand),
+    /// What comes from allies: poison is held.
+    #[command(subcommand)]
+    Intake(IntakeCommand),
     /// Exchange with other TAXII servers: look, pull, push.
     #[command(subcommand)]
     Taxii(TaxiiCommand),

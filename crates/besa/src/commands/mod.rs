@@ -7,9 +7,11 @@ mod demo;
 mod explain;
 mod hunt;
 mod input;
+mod intake;
 mod intel;
 mod node;
 mod pattern;
+mod release;
 mod report;
 mod rules;
 mod scenario;
@@ -33,6 +35,8 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> anyhow::Result<u8> {
         Command::Scenario(command) => scenario::run(&command, terminal),
         Command::Serve(arguments) => serve::serve(&arguments, terminal),
         Command::Intel(command) => intel::run(&command, terminal),
+        Command::Release(command) => release::run(&command, terminal),
+        Command::Intake(command) => intake::run(&command, terminal),
         Command::Taxii(command) => taxii::run(&command, terminal),
         Command::Collection(command) => collection::run(&command),
         Command::User(command) => user::run(&command),

@@ -28,6 +28,11 @@ impl DataArgs {
         Ok(Path::new(&self.data).join(STORE_FILE))
     }
 
+    /// Whether there is a store; a PostgreSQL one is taken to be there.
+    pub(super) fn exists(&self) -> bool {
+        self.is_postgres() || Path::new(&self.data).join(STORE_FILE).exists()
+    }
+
     /// Opens the store, making it if there is none.
     pub(super) fn open(&self) -> Result<Arc<dyn Store>> {
         if self.is_postgres() {

@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "besa",
         &[
+            "besa-alliance",
             "besa-detect",
             "besa-event",
             "besa-evidence",
