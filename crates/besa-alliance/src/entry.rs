@@ -350,10 +350,12 @@ impl Entry {
     pub fn check_object(&self, text: &str, is_member: impl Fn(&MemberId) -> bool) -> Result<Digest, Refusal> {
         let (wanted, creator) = object_key(text)?;
         let lines = self.content().objects();
-        let named = |line: &&ReleasedObject| {
-            (line.object_ref.as_str(), line.object_modified.as_deref()) == (&wanted.0, wanted.1.as_deref())
-        };
-        let Some(line) = lines.iter().find(named) else { return Err(Refusal::NotReleased(wanted.0)) };
+        let wanted_key = (wanted.0.as_str(), wanted.1.as_deref());
+        let at = lines.binary_search_by(|line| {
+            (line.object_ref.as_str(), line.object_modified.as_deref()).cmp(&wanted_key)
+        });
+        let line = at.ok().and_then(|at| lines.get(at));
+        let Some(line) = line else { return Err(Refusal::NotReleased(wanted.0)) };
         let found = object_digest(text)?;
         if found != line.object_sha256 {
             return Err(Refusal::Altered { found, released: line.object_sha256 });

@@ -1,5 +1,6 @@
 //! The alliance at its boundary: charters that change, logs that grow, members that cheat.
 
+mod answers;
 mod charters;
 mod graphs;
 mod intake;
