@@ -54,4 +54,4 @@ impl Error {
 }
 
 /// Of this crate's operations.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

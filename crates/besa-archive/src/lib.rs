@@ -25,10 +25,16 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod codec;
 mod entry;
 mod error;
 mod indexing;
+mod read;
+mod store;
+mod write;
 
 pub use entry::{Day, FileEntry, FileNumber, GroupEntry, Hold, RunEntry, Source, Window, names_source};
 pub use error::{Error, Result};
+pub use read::rebuild::Wanted;
+pub use store::Store;
 pub use indexing::{Indexer, Indexing};
