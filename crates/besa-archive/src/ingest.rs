@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::archive::Writer;
 use crate::entry::{Day, FileEntry, FileNumber, RunEntry, Source};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::indexing::Indexing;
 use crate::manifest::Action;
 use crate::store::Store;
@@ -344,10 +344,4 @@ fn slug(source: &Source) -> String {
     let whole = serde_json::to_vec(source).unwrap_or_default();
     let hash = digest(&whole);
     format!("{}~{}", plain.take(60).collect::<String>(), hash.get(..8).unwrap_or_default())
-}
-
-impl From<Error> for std::io::Error {
-    fn from(error: Error) -> Self {
-        Self::other(error)
-    }
 }

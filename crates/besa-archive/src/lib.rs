@@ -25,16 +25,25 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod archive;
 mod codec;
 mod entry;
 mod error;
 mod indexing;
+mod ingest;
+mod maintain;
+mod manifest;
 mod read;
 mod store;
 mod write;
 
+pub use archive::{Archive, Writer};
 pub use entry::{Day, FileEntry, FileNumber, GroupEntry, Hold, RunEntry, Source, Window, names_source};
 pub use error::{Error, Result};
+pub use ingest::{Ingest, IngestOptions, Receipt};
+pub use maintain::{Retention, Upkeep, Verified};
+pub use manifest::Manifest;
 pub use read::rebuild::Wanted;
+pub use read::scan::{Scan, Scanned};
 pub use store::Store;
 pub use indexing::{Indexer, Indexing};

@@ -316,13 +316,9 @@ impl<'a> Rebuilder<'a> {
         let plan = rows.plans.get(layout as usize).ok_or_else(|| rows.damaged("a row has no layout"))?;
         self.values(rows, row, plan)?;
         let raw = self.raw_record(rows, row, plan)?;
-        let mut positions = self.spans.iter();
-        for step in &plan.fields {
-            let span = positions.next().copied().unwrap_or_default();
-            let span = match step.place {
-                Place::Twin(original) => self.spans.get(original as usize).copied().unwrap_or_default(),
-                _ => span,
-            };
+        for (position, step) in plan.fields.iter().enumerate() {
+            let position = if let Place::Twin(original) = step.place { original as usize } else { position };
+            let span = self.spans.get(position).copied().unwrap_or_default();
             let name = match step.name {
                 Name::Skipped => continue,
                 Name::Known(id) => id,

@@ -48,6 +48,16 @@ impl Local {
         self.root.join(path)
     }
 
+    /// Whether the folder is empty or does not exist yet.
+    pub(super) fn is_vacant(&self) -> Result<bool> {
+        match fs::read_dir(&self.root) {
+            // What is being written when an archive is made.
+            Ok(mut entries) => Ok(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == TEMPORARY))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(Error::store(self.root.display().to_string(), error)),
+        }
+    }
+
     pub(super) fn lock(&self) -> Result<WriteLock> {
         let file = self.lock_file("LOCK")?;
         match file.try_lock() {

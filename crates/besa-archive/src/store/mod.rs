@@ -160,6 +160,14 @@ impl Store {
         }
     }
 
+    /// Whether there is nothing at all.
+    pub(crate) fn is_vacant(&self) -> Result<bool> {
+        match &*self.0 {
+            Kind::Local(local) => local.is_vacant(),
+            Kind::Remote(remote) => Ok(remote.list("")?.is_empty()),
+        }
+    }
+
     /// Whether an object is there.
     pub(crate) fn exists(&self, path: &str) -> Result<bool> {
         match self.open(path) {
