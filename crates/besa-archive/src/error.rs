@@ -1,5 +1,7 @@
 //! What can go wrong, and who is to blame: the store, the archive's own files, or the caller.
 
+use std::fmt;
+
 /// Why an operation on an archive failed. Names the file that it is about.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -42,13 +44,13 @@ pub enum Error {
 impl Error {
     /// A damaged file.
     #[must_use]
-    pub fn damaged(path: impl Into<String>, reason: impl ToString) -> Self {
+    pub fn damaged(path: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self::Damaged { path: path.into(), reason: reason.to_string() }
     }
 
     /// A refusal of the store.
     #[must_use]
-    pub fn store(path: impl Into<String>, reason: impl ToString) -> Self {
+    pub fn store(path: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self::Store { path: path.into(), reason: reason.to_string() }
     }
 }

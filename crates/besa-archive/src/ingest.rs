@@ -21,6 +21,7 @@ use foldhash::fast::RandomState;
 use sha2::{Digest as _, Sha256};
 
 use crate::archive::Writer;
+use crate::codec::page::PageWriter;
 use crate::entry::{Day, FileEntry, FileNumber, RunEntry, Source};
 use crate::error::Result;
 use crate::indexing::Indexing;
@@ -29,7 +30,6 @@ use crate::store::Store;
 use crate::write::file::assemble;
 use crate::write::names::{NAMES_MAX, Names};
 use crate::write::piece::Piece;
-use crate::codec::page::PageWriter;
 
 /// How an ingest works.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +115,13 @@ impl Ingest {
     /// # Errors
     /// When a data file cannot be written; the ingest has then to be given up, and nothing of it
     /// since the last flush is in the archive.
-    pub fn append(&mut self, batch: &Batch, dictionary: &Dictionary, sources: &LogSources, now: Timestamp) -> Result<()> {
+    pub fn append(
+        &mut self,
+        batch: &Batch,
+        dictionary: &Dictionary,
+        sources: &LogSources,
+        now: Timestamp,
+    ) -> Result<()> {
         self.classes.clear();
         self.pieces.start_batch();
         for event in batch.events() {
@@ -271,7 +277,8 @@ impl Pieces {
             added: now.0,
         };
         self.store.put(&file.path, bytes)?;
-        let run = piece.indexer.map(|indexer| self.put_run(&name, indexer.finish(), vec![number])).transpose()?;
+        let run =
+            piece.indexer.map(|indexer| self.put_run(&name, indexer.finish(), vec![number])).transpose()?;
         self.sealed.push(Sealed { file, run });
         Ok(())
     }
@@ -295,7 +302,9 @@ impl Pieces {
         let paths: Vec<&str> = self
             .sealed
             .iter()
-            .flat_map(|sealed| [Some(sealed.file.path.as_str()), sealed.run.as_ref().map(|run| run.path.as_str())])
+            .flat_map(|sealed| {
+                [Some(sealed.file.path.as_str()), sealed.run.as_ref().map(|run| run.path.as_str())]
+            })
             .flatten()
             .collect();
         if !paths.is_empty() {

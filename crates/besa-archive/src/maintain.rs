@@ -85,7 +85,10 @@ impl Writer {
         let (actions, receipt) = pieces.finish(Timestamp(added))?;
         let expected: u64 = files.iter().map(|file| file.rows).sum();
         if receipt.events != expected {
-            return Err(Error::Invalid(format!("{} events of {expected} came over; nothing was changed", receipt.events)));
+            return Err(Error::Invalid(format!(
+                "{} events of {expected} came over; nothing was changed",
+                receipt.events
+            )));
         }
         Ok((actions, receipt))
     }
@@ -142,7 +145,8 @@ impl Writer {
 
 /// Removals of files, and of runs that cover nothing else.
 fn remove(manifest: &Manifest, files: &[FileEntry], now: Timestamp) -> Vec<Action> {
-    let dead = |number| files.iter().any(|file| file.number == number) || !manifest.files.contains_key(&number);
+    let dead =
+        |number| files.iter().any(|file| file.number == number) || !manifest.files.contains_key(&number);
     let runs = manifest.runs.values().filter(|run| run.files.iter().all(|number| dead(*number)));
     let files = files.iter().map(|file| Action::Remove { number: file.number, at: now.0 });
     files.chain(runs.map(|run| Action::RemoveRun { path: run.path.clone(), at: now.0 })).collect()
@@ -231,7 +235,8 @@ impl Archive {
         found.files = self.manifest().files.len() as u64;
         found.runs = self.manifest().runs.len() as u64;
         found.events = events;
-        let covered = |file: &&FileEntry| self.manifest().runs.values().any(|run| run.files.contains(&file.number));
+        let covered =
+            |file: &&FileEntry| self.manifest().runs.values().any(|run| run.files.contains(&file.number));
         found.files_without_run = self.manifest().files.values().filter(|file| !covered(file)).count() as u64;
         Ok(found)
     }
@@ -261,4 +266,3 @@ impl Archive {
         Ok(())
     }
 }
-

@@ -103,7 +103,8 @@ impl PageWriter {
         self.positions.extend(ids.iter().filter(|id| **id != NONE));
         match coding {
             Coding::Dictionary => {
-                let width = (u32::BITS - (values.spans.len() as u32).saturating_sub(1).leading_zeros()).max(1);
+                let width =
+                    (u32::BITS - (values.spans.len() as u32).saturating_sub(1).leading_zeros()).max(1);
                 self.plain.push(width as u8);
                 hybrid::encode(&self.positions, width, &mut self.plain);
             }

@@ -12,7 +12,7 @@ const LEVEL: i32 = 3;
 
 /// A decoded version.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Version {
+pub(crate) struct Version {
     pub(crate) header: Header,
     pub(crate) actions: Vec<Action>,
 }
@@ -48,7 +48,7 @@ impl Version {
     ///
     /// # Errors
     /// A reason when they are not a whole version of a format that is known.
-    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
         let text = unpack(bytes)?;
         let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let first = lines.next().ok_or("it is empty")?;

@@ -127,7 +127,9 @@ fn prepare(base: &Manifest, actions: &mut [Action]) -> Result<Manifest> {
     for action in actions.iter_mut() {
         match action {
             Action::Add(file) => file.number.0 += shift,
-            Action::AddRun(run) => run.files.iter_mut().filter(|file| file.0 >= from).for_each(|file| file.0 += shift),
+            Action::AddRun(run) => {
+                run.files.iter_mut().filter(|file| file.0 >= from).for_each(|file| file.0 += shift);
+            }
             _ => {}
         }
     }

@@ -46,14 +46,27 @@ pub struct Manifest {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Action {
     Add(FileEntry),
-    Remove { number: FileNumber, at: i64 },
+    Remove {
+        number: FileNumber,
+        at: i64,
+    },
     AddRun(RunEntry),
-    RemoveRun { path: String, at: i64 },
+    RemoveRun {
+        path: String,
+        at: i64,
+    },
     Hold(Hold),
-    Release { case: String },
+    Release {
+        case: String,
+    },
     /// An object that was removed is gone from the store. In a snapshot its opposite:
-    Forget { path: String },
-    Removed { path: String, at: i64 },
+    Forget {
+        path: String,
+    },
+    Removed {
+        path: String,
+        at: i64,
+    },
 }
 
 impl Manifest {

@@ -51,8 +51,10 @@ impl DataFile {
         if format.and_then(|pair| pair.value.as_deref()) != Some(FORMAT) {
             return Err(Error::damaged(path, "not of a format that this version reads"));
         }
-        let rows: Vec<i64> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
-        if !rows.iter().eq(entry.groups.iter().map(|group| i64::from(group.rows)).collect::<Vec<_>>().iter()) {
+        let rows: Vec<i64> =
+            metadata.row_groups().iter().map(parquet::file::metadata::RowGroupMetaData::num_rows).collect();
+        if !rows.iter().eq(entry.groups.iter().map(|group| i64::from(group.rows)).collect::<Vec<_>>().iter())
+        {
             return Err(Error::damaged(path, "its row groups are not those that were written"));
         }
         let schema = metadata.file_metadata().schema_descr();
@@ -76,7 +78,8 @@ impl DataFile {
     pub(crate) fn texts(&self, group: usize, name: &str) -> Result<Option<Texts>> {
         let Some(position) = self.columns.get(&name.to_ascii_lowercase()) else { return Ok(None) };
         let path = self.entry.path.as_str();
-        let damaged = || Error::damaged(path, format!("column `{name}` of row group {group} is not well formed"));
+        let damaged =
+            || Error::damaged(path, format!("column `{name}` of row group {group} is not well formed"));
         let rows = self.rows(group);
         let mut texts = Texts::default();
         for page in self.pages(group, *position)? {
@@ -108,7 +111,8 @@ impl DataFile {
     /// A column of integers of a row group.
     pub(crate) fn ints(&self, group: usize, name: &str) -> Result<Vec<Option<i64>>> {
         let path = self.entry.path.as_str();
-        let damaged = || Error::damaged(path, format!("column `{name}` of row group {group} is not well formed"));
+        let damaged =
+            || Error::damaged(path, format!("column `{name}` of row group {group} is not well formed"));
         let position = *self.columns.get(name).ok_or_else(damaged)?;
         let mut values = Vec::new();
         for page in self.pages(group, position)? {
@@ -129,14 +133,19 @@ impl DataFile {
         sound(path, || {
             let chunk = self.metadata.row_group(group).column(position);
             let (start, len) = chunk.byte_range();
-            let len = usize::try_from(len).map_err(|_| ParquetError::General("a column is too long".into()))?;
+            let len =
+                usize::try_from(len).map_err(|_| ParquetError::General("a column is too long".into()))?;
             let bytes = self.blob.range(start, len).map_err(|error| ParquetError::External(error.into()))?;
             read_pages(Part { start, bytes }, chunk, self.rows(group))
         })
     }
 }
 
-fn read_pages(part: Part, chunk: &ColumnChunkMetaData, rows: usize) -> std::result::Result<Vec<Page>, ParquetError> {
+fn read_pages(
+    part: Part,
+    chunk: &ColumnChunkMetaData,
+    rows: usize,
+) -> std::result::Result<Vec<Page>, ParquetError> {
     let mut reader = SerializedPageReader::new(Arc::new(part), chunk, rows, None)?;
     let mut pages = Vec::with_capacity(2);
     while let Some(page) = reader.get_next_page()? {

@@ -96,10 +96,16 @@ enum PlannedRaw {
 
 impl Rows {
     /// Reads a row group of a file.
-    pub(crate) fn read(file: &DataFile, group: usize, dictionary: &Dictionary, wanted: Wanted) -> Result<Self> {
+    pub(crate) fn read(
+        file: &DataFile,
+        group: usize,
+        dictionary: &Dictionary,
+        wanted: Wanted,
+    ) -> Result<Self> {
         let path = file.entry.path.clone();
         let text = |name: &str| {
-            file.texts(group, name)?.ok_or_else(|| Error::damaged(&path, format!("it has no column `{name}`")))
+            file.texts(group, name)?
+                .ok_or_else(|| Error::damaged(&path, format!("it has no column `{name}`")))
         };
         let layouts = text(LAYOUT)?;
         let mut columns: Vec<Texts> = Vec::new();
@@ -134,7 +140,11 @@ impl Rows {
             zones: text(ZONE)?,
             hosts: text(HOST)?,
             origins: text(ORIGIN)?,
-            raws: if plans.iter().any(|plan| matches!(plan.raw, PlannedRaw::Stored)) { text(RAW)? } else { Texts::default() },
+            raws: if plans.iter().any(|plan| matches!(plan.raw, PlannedRaw::Stored)) {
+                text(RAW)?
+            } else {
+                Texts::default()
+            },
             mores: text(MORE)?,
             layouts,
             fields: columns,
@@ -186,7 +196,8 @@ impl Plan {
         }
         // A twin's value is its original's, which then has to be read.
         for position in 0..fields.len() {
-            if let Some(Step { name: Name::Known(_), place: Place::Twin(original), .. }) = fields.get(position).copied()
+            if let Some(Step { name: Name::Known(_), place: Place::Twin(original), .. }) =
+                fields.get(position).copied()
                 && let Some(step) = fields.get_mut(original as usize)
             {
                 step.needed = true;
@@ -226,7 +237,6 @@ pub(crate) struct Rebuilder<'a> {
     origin: u32,
     spans: Vec<Span>,
     locals: HashMap<String, FieldId>,
-    scratch: Vec<u8>,
 }
 
 impl<'a> Rebuilder<'a> {
@@ -241,7 +251,6 @@ impl<'a> Rebuilder<'a> {
             origin: NONE,
             spans: Vec::new(),
             locals: HashMap::new(),
-            scratch: Vec::new(),
         }
     }
 
@@ -254,11 +263,10 @@ impl<'a> Rebuilder<'a> {
         chosen: Option<&[u32]>,
         visit: &mut dyn FnMut(&Batch) -> Result<()>,
     ) -> Result<()> {
-        let all = 0..rows.times.len() as u32;
         self.origin = NONE;
-        match chosen {
-            Some(chosen) => chosen.iter().try_for_each(|row| self.row(rows, *row as usize, class, window, visit))?,
-            None => all.into_iter().try_for_each(|row| self.row(rows, row as usize, class, window, visit))?,
+        for row in 0..chosen.map_or(rows.times.len(), <[u32]>::len) {
+            let row = chosen.map_or(Some(row), |chosen| chosen.get(row).map(|row| *row as usize));
+            self.row(rows, row.unwrap_or(usize::MAX), class, window, visit)?;
         }
         self.hand_over(visit)
     }
@@ -271,7 +279,8 @@ impl<'a> Rebuilder<'a> {
         window: Window,
         visit: &mut dyn FnMut(&Batch) -> Result<()>,
     ) -> Result<()> {
-        let at = rows.times.get(row).copied().ok_or_else(|| rows.damaged("a row is asked for that it has not"))?;
+        let at =
+            rows.times.get(row).copied().ok_or_else(|| rows.damaged("a row is asked for that it has not"))?;
         if !window.holds(at) {
             return Ok(());
         }
@@ -286,8 +295,10 @@ impl<'a> Rebuilder<'a> {
 
     fn start(&mut self, rows: &Rows, origin: u32) -> Result<()> {
         self.origin = origin;
-        let path = std::str::from_utf8(rows.origins.value(origin)).map_err(|_| rows.damaged("an origin is not text"))?;
-        let kept = if self.batch.origin.path == path { Arc::clone(&self.batch.origin) } else { Origin::new(path) };
+        let path = std::str::from_utf8(rows.origins.value(origin))
+            .map_err(|_| rows.damaged("an origin is not text"))?;
+        let kept =
+            if self.batch.origin.path == path { Arc::clone(&self.batch.origin) } else { Origin::new(path) };
         let buffer = std::mem::take(&mut self.raw);
         self.raw = self.batch.reset(kept, self.sequence, buffer);
         self.raw.clear();
@@ -368,7 +379,8 @@ impl<'a> Rebuilder<'a> {
             let span = match step.place {
                 Place::Nothing | Place::Twin(_) => Span::default(),
                 Place::More | Place::Both => {
-                    let bytes = varint::take_bytes(&mut more).ok_or_else(|| rows.damaged("the overflow ends early"))?;
+                    let bytes = varint::take_bytes(&mut more)
+                        .ok_or_else(|| rows.damaged("the overflow ends early"))?;
                     if step.is_needed() { self.batch.append(bytes) } else { Span::default() }
                 }
                 Place::Column if !step.is_needed() => Span::default(),
@@ -416,7 +428,8 @@ impl<'a> Rebuilder<'a> {
                 put_value(step.kind, text, &mut self.raw);
             }
             Place::More | Place::Both => {
-                let before = plan.fields.iter().take(hole).filter(|s| matches!(s.place, Place::More | Place::Both));
+                let before =
+                    plan.fields.iter().take(hole).filter(|s| matches!(s.place, Place::More | Place::Both));
                 let mut more = more_of(rows, row);
                 for _ in before {
                     varint::take_bytes(&mut more);

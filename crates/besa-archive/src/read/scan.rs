@@ -116,10 +116,11 @@ impl Scan<'_> {
             return 0;
         }
         let asked = self.groups.map_or(u64::MAX, |groups| groups.get(&file.number).copied().unwrap_or(0));
-        let in_window = file.groups.iter().enumerate().filter(|(_, group)| match group.first.zip(group.last) {
-            Some((first, last)) => self.window.touches(first, last),
-            None => self.window.is_everything(),
-        });
+        let in_window =
+            file.groups.iter().enumerate().filter(|(_, group)| match group.first.zip(group.last) {
+                Some((first, last)) => self.window.touches(first, last),
+                None => self.window.is_everything(),
+            });
         in_window.fold(0, |all, (group, _)| all | 1 << group) & asked
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Local {
 
 /// Held by the one writer of an archive.
 #[derive(Debug)]
-pub struct WriteLock {
+pub(crate) struct WriteLock {
     _file: File,
 }
 
@@ -52,7 +52,9 @@ impl Local {
     pub(super) fn is_vacant(&self) -> Result<bool> {
         match fs::read_dir(&self.root) {
             // What is being written when an archive is made.
-            Ok(mut entries) => Ok(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == TEMPORARY))),
+            Ok(mut entries) => {
+                Ok(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == TEMPORARY)))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
             Err(error) => Err(Error::store(self.root.display().to_string(), error)),
         }
@@ -146,7 +148,8 @@ impl Local {
     pub(super) fn persist(&self, paths: &[&str]) -> Result<()> {
         let share = paths.len().div_ceil(SYNC_THREADS).max(1);
         std::thread::scope(|scope| {
-            let hands: Vec<_> = paths.chunks(share).map(|part| scope.spawn(|| self.sync_files(part))).collect();
+            let hands: Vec<_> =
+                paths.chunks(share).map(|part| scope.spawn(|| self.sync_files(part))).collect();
             hands.into_iter().try_for_each(|hand| {
                 hand.join().unwrap_or_else(|_| Err(Error::Invalid("a thread that syncs files ended".into())))
             })
@@ -157,7 +160,9 @@ impl Local {
 
     fn sync_files(&self, paths: &[&str]) -> Result<()> {
         paths.iter().try_for_each(|path| {
-            File::open(self.at(path)).and_then(|file| file.sync_all()).map_err(|error| Error::store(*path, error))
+            File::open(self.at(path))
+                .and_then(|file| file.sync_all())
+                .map_err(|error| Error::store(*path, error))
         })
     }
 
@@ -242,7 +247,11 @@ pub(super) fn read_at(file: &File, start: u64, len: usize) -> io::Result<Bytes> 
 }
 
 fn missing_or(path: &str, error: &io::Error) -> Error {
-    if error.kind() == ErrorKind::NotFound { Error::Missing(path.to_owned()) } else { Error::store(path, error) }
+    if error.kind() == ErrorKind::NotFound {
+        Error::Missing(path.to_owned())
+    } else {
+        Error::store(path, error)
+    }
 }
 
 fn modified(data: &fs::Metadata) -> i64 {

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use local::WriteLock;
 use local::Local;
+pub(crate) use local::WriteLock;
 use remote::Remote;
 
 use crate::error::{Error, Result};
@@ -57,7 +57,9 @@ impl Store {
             Some(("s3", _)) => Kind::Remote(Remote::s3(url)?),
             Some(("file", path)) => Kind::Local(Local::new(path)),
             Some((scheme, _)) => {
-                return Err(Error::Invalid(format!("`{scheme}` is no place for an archive; give a folder or s3://bucket/prefix")));
+                return Err(Error::Invalid(format!(
+                    "`{scheme}` is no place for an archive; give a folder or s3://bucket/prefix"
+                )));
             }
             None => Kind::Local(Local::new(url)),
         };
@@ -191,7 +193,9 @@ impl Blob {
             return Err(Error::damaged(&self.path, reason));
         }
         match (&self.file, &*self.store.0) {
-            (Some(file), _) => local::read_at(file, start, len).map_err(|error| Error::store(&self.path, error)),
+            (Some(file), _) => {
+                local::read_at(file, start, len).map_err(|error| Error::store(&self.path, error))
+            }
             (None, Kind::Remote(remote)) => remote.get(&self.path, Some(start..start + len as u64)),
             (None, Kind::Local(_)) => Err(Error::Missing(self.path.clone())),
         }

@@ -59,7 +59,13 @@ impl Column {
     /// Adds the value of a row not yet reached; tells whether its bytes have to be kept beside
     /// its text.
     #[inline]
-    pub(crate) fn set(&mut self, row: usize, kind: ValueKind, bytes: &[u8], hasher: &impl BuildHasher) -> bool {
+    pub(crate) fn set(
+        &mut self,
+        row: usize,
+        kind: ValueKind,
+        bytes: &[u8],
+        hasher: &impl BuildHasher,
+    ) -> bool {
         let (id, verbatim) = self.intern(kind, bytes, hasher);
         self.ids.resize(row, NONE);
         self.ids.push(id);
@@ -72,9 +78,9 @@ impl Column {
         let is_json = kind == ValueKind::JsonText;
         let escaped = is_json && memchr::memchr(b'\\', bytes).is_some();
         let matches = |id: u32| {
-            self.entries.get(id as usize).is_some_and(|entry| {
-                entry.escaped == escaped && self.key(entry) == bytes
-            })
+            self.entries
+                .get(id as usize)
+                .is_some_and(|entry| entry.escaped == escaped && self.key(entry) == bytes)
         };
         let id = if matches(self.last) {
             self.last

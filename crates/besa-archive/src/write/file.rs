@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parquet::basic::{Compression, ConvertedType, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
+use parquet::basic::{
+    Compression, ConvertedType, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel,
+};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
@@ -12,7 +14,9 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, Type, TypePtr};
 
-use super::piece::{ColumnType, Group, HOST, LAYOUT, MORE, ORIGIN, PRECISION, Piece, RAW, RECORD, TIME, ZONE};
+use super::piece::{
+    ColumnType, Group, HOST, LAYOUT, MORE, ORIGIN, PRECISION, Piece, RAW, RECORD, TIME, ZONE,
+};
 use crate::codec::page::{Chunk, Coding, Distinct, PageWriter};
 use crate::entry::{Day, Source};
 use crate::error::{Error, Result};
@@ -48,16 +52,20 @@ fn write(groups: &[Group], piece: &Piece, pages: &mut PageWriter) -> Result<Vec<
     order.retain(|column| groups.iter().any(|group| group.fields.iter().any(|(have, _)| have == column)));
     order.sort_by_cached_key(|column| piece.columns_named.get(*column).map(|name| name.to_ascii_lowercase()));
     let names = order.iter().filter_map(|column| piece.columns_named.get(*column));
-    let mut writer = SerializedFileWriter::new(Vec::new(), schema(names)?, properties(piece.day, &piece.source))?;
+    let mut writer =
+        SerializedFileWriter::new(Vec::new(), schema(names)?, properties(piece.day, &piece.source))?;
     for group in groups {
         let descriptors: Vec<ColumnDescPtr> = writer.schema_descr().columns().to_vec();
         let mut descriptors = descriptors.into_iter();
         let mut out = writer.next_row_group()?;
         let rows = group.entry.rows as usize;
-        let own = OWN.iter().map(|(name, _)| group.own.iter().find(|(have, ..)| have == name).map(|own| &own.2));
-        let fields = order.iter().map(|column| group.fields.iter().find(|(have, _)| have == column).map(|f| &f.1));
+        let own =
+            OWN.iter().map(|(name, _)| group.own.iter().find(|(have, ..)| have == name).map(|own| &own.2));
+        let fields =
+            order.iter().map(|column| group.fields.iter().find(|(have, _)| have == column).map(|f| &f.1));
         for chunk in own.chain(fields) {
-            let descriptor = descriptors.next().ok_or_else(|| ParquetError::General("too many columns".into()))?;
+            let descriptor =
+                descriptors.next().ok_or_else(|| ParquetError::General("too many columns".into()))?;
             match chunk {
                 Some(chunk) => append(&mut out, descriptor, chunk)?,
                 None => append(&mut out, descriptor, &empty(rows, pages)?)?,

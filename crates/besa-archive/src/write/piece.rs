@@ -18,8 +18,8 @@ use super::names::Names;
 use crate::codec::layout::{self, Layout, LayoutField, Place, Raw};
 use crate::codec::page::{Chunk, PageWriter};
 use crate::codec::varint;
-use crate::entry::{GroupEntry, Source};
 use crate::entry::Day;
+use crate::entry::{GroupEntry, Source};
 use crate::error::Result;
 use crate::indexing::Indexer;
 
@@ -162,7 +162,13 @@ impl Piece {
     }
 
     /// Adds an event.
-    pub(crate) fn push(&mut self, event: Event<'_>, dictionary: &Dictionary, names: &mut Names, hasher: &RandomState) {
+    pub(crate) fn push(
+        &mut self,
+        event: Event<'_>,
+        dictionary: &Dictionary,
+        names: &mut Names,
+        hasher: &RandomState,
+    ) {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.fields.clear();
         scratch.spans.clear();
@@ -201,7 +207,14 @@ impl Piece {
 
     /// Where a value goes; puts it there unless that is the overflow.
     #[inline]
-    fn place(&mut self, number: u32, kind: ValueKind, bytes: &[u8], names: &Names, hasher: &RandomState) -> Place {
+    fn place(
+        &mut self,
+        number: u32,
+        kind: ValueKind,
+        bytes: &[u8],
+        names: &Names,
+        hasher: &RandomState,
+    ) -> Place {
         if bytes.is_empty() && matches!(kind, ValueKind::Null | ValueKind::Node) {
             return Place::Nothing;
         }
@@ -273,7 +286,8 @@ impl Piece {
             layout_of(raw, apart, scratch, names).encode(&mut encoded);
             self.weight_fixed += encoded.len() + scratch.key.len() * 2;
             self.layouts_encoded.push(encoded);
-            let many = self.layouts_encoded.len() > LAYOUTS_TRIED && self.layouts_encoded.len() * 4 > self.rows;
+            let many =
+                self.layouts_encoded.len() > LAYOUTS_TRIED && self.layouts_encoded.len() * 4 > self.rows;
             self.takes_raw_apart &= !many;
         }
     }
@@ -455,7 +469,10 @@ fn layout_of<'a>(raw: &'a [u8], apart: bool, scratch: &Scratch, names: &'a Names
                 at = *end as usize;
             }
             pieces.push(raw.get(at..).unwrap_or_default());
-            Raw::Pieces { holes: scratch.spans.iter().map(|(_, _, position)| *position as usize).collect(), pieces }
+            Raw::Pieces {
+                holes: scratch.spans.iter().map(|(_, _, position)| *position as usize).collect(),
+                pieces,
+            }
         }
     };
     Layout { fields: fields.collect(), raw }

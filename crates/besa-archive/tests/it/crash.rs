@@ -50,7 +50,10 @@ fn what_was_acknowledged_survives_kill() {
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let reader = std::thread::spawn(move || {
-            lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("acknowledged ")?.parse().ok()).collect()
+            lines
+                .map_while(Result::ok)
+                .filter_map(|line| line.strip_prefix("acknowledged ")?.parse().ok())
+                .collect()
         });
         std::thread::sleep(Duration::from_millis(60 + round * 7_919 % 240));
         child.kill().unwrap();
@@ -64,7 +67,8 @@ fn what_was_acknowledged_survives_kill() {
         };
         let (found, report) = scan(&archive, Window::default(), &dictionary());
         assert_eq!(report.defects, []);
-        let number = |text: &String| text.split("Number=").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
+        let number =
+            |text: &String| text.split("Number=").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
         let mut found: Vec<i64> = found.iter().map(number).collect();
         found.sort_unstable();
         assert!(found.windows(2).all(|pair| pair[0] != pair[1]), "twice: {found:?}");

@@ -8,7 +8,13 @@ use crate::support::{DAY, Made, add, batch, dictionary, scan};
 fn events(day: i64, class: u8, count: i64) -> Vec<Made> {
     let field = |n: i64| ("Image".to_owned(), 0, format!("{n}.exe").into_bytes());
     (0..count)
-        .map(|n| Made { time: Some(day * DAY + n), class, fields: vec![field(n)], raw: true, ..Made::default() })
+        .map(|n| Made {
+            time: Some(day * DAY + n),
+            class,
+            fields: vec![field(n)],
+            raw: true,
+            ..Made::default()
+        })
         .collect()
 }
 
@@ -64,7 +70,8 @@ fn retention_spares_what_is_held() {
     assert_eq!((done.files_removed, done.files_held, done.events_removed), (4, 1, 20));
     writer.release("c").unwrap();
     assert!(writer.release("c").is_err());
-    let done = writer.retain(&Retention { before: 9 * DAY, sources: vec!["zeek".into()] }, Timestamp(0)).unwrap();
+    let done =
+        writer.retain(&Retention { before: 9 * DAY, sources: vec!["zeek".into()] }, Timestamp(0)).unwrap();
     assert_eq!(done.files_removed, 0);
     assert_eq!(writer.manifest().events(), 5);
 }

@@ -11,8 +11,8 @@ fn check(made: &[Made]) {
     let url = folder.path().join("archive").display().to_string();
     let (dictionary, sources) = (dictionary(), LogSources::new());
     let (first, second) = made.split_at(made.len() / 2);
-    let batches =
-        [("a.log", first), ("b.log", second)].map(|(origin, made)| batch(origin, made, &dictionary, &sources));
+    let batches = [("a.log", first), ("b.log", second)]
+        .map(|(origin, made)| batch(origin, made, &dictionary, &sources));
     let mut expected: Vec<String> = batches
         .iter()
         .flat_map(|batch| batch.events().map(|event| shown(event, &dictionary, &sources)))
@@ -29,10 +29,19 @@ fn check(made: &[Made]) {
 }
 
 fn made() -> impl Strategy<Value = Made> {
-    let name = prop::sample::select(vec!["Image", "image", "NewProcessName", "method", "", "besa_time", "Ünï", "x"]);
+    let name =
+        prop::sample::select(vec!["Image", "image", "NewProcessName", "method", "", "besa_time", "Ünï", "x"]);
     let value = prop_oneof![
-        prop::sample::select(vec![&b"cmd.exe"[..], b"C:\\\\Windows", b"\\u0041\\/", b"\xff\xfe", b"a\nb\"", b"", b"7"])
-            .prop_map(<[u8]>::to_vec),
+        prop::sample::select(vec![
+            &b"cmd.exe"[..],
+            b"C:\\\\Windows",
+            b"\\u0041\\/",
+            b"\xff\xfe",
+            b"a\nb\"",
+            b"",
+            b"7"
+        ])
+        .prop_map(<[u8]>::to_vec),
         prop::collection::vec(any::<u8>(), 0..6),
     ];
     let fields = prop::collection::vec((name.prop_map(str::to_owned), any::<u8>(), value), 0..6);
@@ -54,7 +63,12 @@ proptest! {
 fn thousands_of_names_and_records_without_a_common_layout_come_back() {
     let field = |n: u32| (format!("name{n}"), (n % 6) as u8, n.to_string().into_bytes());
     let wide: Vec<Made> = (0..3_000)
-        .map(|n| Made { time: Some(i64::from(n)), fields: vec![field(n), field(n), field(n + 1)], raw: true, ..Made::default() })
+        .map(|n| Made {
+            time: Some(i64::from(n)),
+            fields: vec![field(n), field(n), field(n + 1)],
+            raw: true,
+            ..Made::default()
+        })
         .collect();
     check(&wide);
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use besa_archive::{Archive, Indexer, Indexing, IngestOptions, Receipt, RunEntry, Scan, Scanned, Wanted, Window, Writer};
+use besa_archive::{
+    Archive, Indexer, Indexing, IngestOptions, Receipt, RunEntry, Scan, Scanned, Wanted, Window, Writer,
+};
 use besa_event::{
-    Batch, Dictionary, Event, EventTime, Head, Keep, LogSource, LogSources, Origin, Precision, Span, Timestamp,
-    ValueKind, Zone,
+    Batch, Dictionary, Event, EventTime, Head, Keep, LogSource, LogSources, Origin, Precision, Span,
+    Timestamp, ValueKind, Zone,
 };
 
 pub(crate) const DAY: i64 = 86_400 * 1_000_000_000;
