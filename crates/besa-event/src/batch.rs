@@ -107,6 +107,8 @@ pub struct Head {
 struct EventEntry {
     head: Head,
     fields: Range<u32>,
+    /// End of the fields that the record has itself; aliases follow.
+    own_end: u32,
 }
 
 /// Which fields a reader keeps.
@@ -202,13 +204,14 @@ impl Batch {
     /// (`NewProcessName` of Security 4688 is Sigma's `Image`) are added under that name too,
     /// unless the record has such a field itself.
     pub fn end_event(&mut self, dictionary: &Dictionary, sources: &LogSources, head: Head) {
+        let own_end = u32::try_from(self.fields.len()).unwrap_or(u32::MAX);
         for table in sources.alias_tables(head.logsource).iter() {
             for (from, to) in dictionary.aliases.get(*table).map_or(&[][..], Vec::as_slice) {
                 self.alias(*from, *to);
             }
         }
         let end = u32::try_from(self.fields.len()).unwrap_or(u32::MAX);
-        self.events.push(EventEntry { head, fields: self.open_from..end });
+        self.events.push(EventEntry { head, fields: self.open_from..end, own_end });
         self.open_from = end;
     }
 
@@ -359,6 +362,25 @@ impl<'a> Event<'a> {
         self.batch.fields.get(range).unwrap_or_default()
     }
 
+    /// The fields that the record has itself, in its order; not those that [`Batch::end_event`]
+    /// added under a rule's name.
+    #[must_use]
+    pub fn own_fields(self) -> &'a [Field] {
+        let range = self.entry.fields.start as usize..self.entry.own_end as usize;
+        self.batch.fields.get(range).unwrap_or_default()
+    }
+
+    /// Where the bytes of a field lie within [`Event::raw`], if they do.
+    #[must_use]
+    #[inline]
+    pub fn within_raw(self, field: &Field) -> Option<Range<usize>> {
+        let raw = self.entry.head.raw;
+        let same_arena = (raw.start ^ field.span.start) & DECODED == 0;
+        let (raw, inner) = (raw.range(), field.span.range());
+        let inside = same_arena && raw.start <= inner.start && inner.end <= raw.end;
+        inside.then(|| inner.start - raw.start..inner.end - raw.start)
+    }
+
     /// Its fields in the order of the record.
     pub fn fields(self) -> impl ExactSizeIterator<Item = FieldView<'a>> {
         self.raw_fields().iter().map(move |field| FieldView { name: field.name, value: self.value(field) })
@@ -413,7 +435,8 @@ mod tests {
         batch.reset(Origin::new("a"), 0, b"cmd.exe other".to_vec());
         batch.push_field(process, ValueKind::Text, Span::new(0..7));
         let host = batch.append(b"DC1");
-        batch.end_event(&dictionary, &sources, Head { host, logsource: class, ..Head::default() });
+        let raw = Span::new(0..7);
+        batch.end_event(&dictionary, &sources, Head { raw, host, logsource: class, ..Head::default() });
         let name = batch.append(b"Odd");
         let odd = batch.local_name(name);
         batch.push_field(odd, ValueKind::JsonText, Span::new(8..13));
@@ -424,6 +447,8 @@ mod tests {
         let first = batch.event(0);
         assert_eq!(first.get(image).unwrap().bytes, b"cmd.exe");
         assert_eq!(first.host(), "DC1");
+        assert_eq!((first.raw_fields().len(), first.own_fields().len()), (2, 1));
+        assert_eq!(first.within_raw(&first.own_fields()[0]), Some(0..7));
         let second = batch.event(1);
         assert_eq!(second.fields().len(), 1);
         assert_eq!(second.field_name(&dictionary, odd), "Odd");

@@ -1,0 +1,126 @@
+//! A pass over what an archive holds, in a fixed order: partitions by day and log source, files
+//! by number, rows as they were added.
+//!
+//! A file that cannot be read is a defect; the pass goes on, and what was given of that file
+//! before stays given. The report says what was searched, so that nothing found is an answer.
+
+use std::collections::HashMap;
+
+use besa_event::{Batch, Defect, Dictionary, LogSource, LogSources, Origin, Place};
+
+use super::file::DataFile;
+use super::rebuild::{Rebuilder, Rows, Wanted};
+use crate::archive::Archive;
+use crate::entry::{FileEntry, FileNumber, Window};
+use crate::error::{Error, Result};
+
+/// What to read.
+pub struct Scan<'a> {
+    /// Only events of this time.
+    pub window: Window,
+    /// Only log sources that this admits.
+    pub admits: &'a dyn Fn(&LogSource) -> bool,
+    /// Fields and raw records.
+    pub wanted: Wanted,
+    /// Names of the reading run.
+    pub dictionary: &'a Dictionary,
+    /// Log sources of the reading run.
+    pub sources: &'a LogSources,
+    /// Only these row groups (bit n is row group n) of only these files; `None` is all.
+    pub groups: Option<&'a HashMap<FileNumber, u64>>,
+    /// Asked before each row group; true ends the pass with [`Error::Cancelled`].
+    pub cancelled: &'a dyn Fn() -> bool,
+    /// Told after each row group.
+    pub progress: &'a dyn Fn(&Scanned),
+}
+
+/// What a pass searched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Files opened.
+    pub files: u64,
+    /// Files that window, log source or index ruled out.
+    pub files_passed_over: u64,
+    /// Row groups read.
+    pub groups: u64,
+    /// Events handed over.
+    pub events: u64,
+    /// Size of the files opened, in bytes.
+    pub bytes: u64,
+    /// What could not be read; each names its file.
+    pub defects: Vec<Defect>,
+}
+
+impl Archive {
+    /// Hands every event asked for to `visit`, in order.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], or whatever `visit` gives. A file that cannot be read is no error
+    /// but a defect of the report.
+    pub fn scan(&self, scan: &Scan<'_>, visit: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<Scanned> {
+        let mut report = Scanned::default();
+        let mut files: Vec<&FileEntry> = self.manifest().files.values().collect();
+        files.sort_by_key(|file| (file.day, &file.source, file.number));
+        let mut rebuilder = Rebuilder::new(scan.dictionary, scan.sources);
+        for file in files {
+            let groups = scan.groups_of(file);
+            if groups == 0 {
+                report.files_passed_over += 1;
+                continue;
+            }
+            match self.scan_file(scan, file, groups, &mut rebuilder, &mut report, visit) {
+                Err(error @ (Error::Damaged { .. } | Error::Missing(_) | Error::Store { .. })) => {
+                    let origin = Origin::new(file.path.clone());
+                    report.defects.push(Defect { origin, place: Place::Whole, reason: error.to_string() });
+                }
+                result => result?,
+            }
+        }
+        Ok(report)
+    }
+
+    fn scan_file(
+        &self,
+        scan: &Scan<'_>,
+        file: &FileEntry,
+        groups: u64,
+        rebuilder: &mut Rebuilder<'_>,
+        report: &mut Scanned,
+        visit: &mut dyn FnMut(&Batch) -> Result<()>,
+    ) -> Result<()> {
+        let data = DataFile::open(self.store(), file)?;
+        report.files += 1;
+        report.bytes += file.bytes;
+        let class = scan.sources.intern(data.class.clone());
+        for group in (0..data.groups()).filter(|group| groups >> group & 1 == 1) {
+            if (scan.cancelled)() {
+                return Err(Error::Cancelled);
+            }
+            let rows = Rows::read(&data, group, scan.dictionary, scan.wanted)?;
+            let events = &mut report.events;
+            rebuilder.run(&rows, class, scan.window, None, &mut |batch| {
+                *events += batch.len() as u64;
+                visit(batch)
+            })?;
+            report.groups += 1;
+            (scan.progress)(report);
+        }
+        Ok(())
+    }
+}
+
+impl Scan<'_> {
+    /// Row groups of a file that may hold what is asked for.
+    fn groups_of(&self, file: &FileEntry) -> u64 {
+        if !(self.admits)(&LogSource::from(&file.source)) {
+            return 0;
+        }
+        let asked = self.groups.map_or(u64::MAX, |groups| groups.get(&file.number).copied().unwrap_or(0));
+        let in_window =
+            file.groups.iter().enumerate().filter(|(_, group)| match group.first.zip(group.last) {
+                Some((first, last)) => self.window.touches(first, last),
+                None => self.window.is_everything(),
+            });
+        in_window.fold(0, |all, (group, _)| all | 1 << group) & asked
+    }
+}

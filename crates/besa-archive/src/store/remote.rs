@@ -1,0 +1,122 @@
+//! A prefix in an object store, driven synchronously.
+//!
+//! An object is visible only when it is whole; creating one if absent is the store's own
+//! condition (`If-None-Match: *`, which S3 has since 2024). One thread of a small runtime waits
+//! for the network.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use object_store::aws::AmazonS3Builder;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
+use tokio::runtime::Runtime;
+
+use super::Listed;
+use crate::error::{Error, Result};
+
+pub(super) struct Remote {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    /// Present until it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} under `{}`", self.store, self.prefix)
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Dropping a runtime within another one is not allowed; this way it is.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Remote {
+    pub(super) fn s3(url: &str) -> Result<Self> {
+        // Whoever installed a provider before us has the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let rest = url.strip_prefix("s3://").unwrap_or(url);
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let store = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .build()
+            .map_err(|error| Error::Invalid(format!("cannot use `{url}`: {error}")))?;
+        Ok(Self::new(Arc::new(store), prefix))
+    }
+
+    pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().ok();
+        Self { store, prefix: Path::from(prefix), runtime }
+    }
+
+    fn at(&self, path: &str) -> Path {
+        Path::from(format!("{}/{path}", self.prefix).trim_matches('/'))
+    }
+
+    fn wait<T>(&self, path: &str, work: impl Future<Output = object_store::Result<T>>) -> Result<T> {
+        let runtime = self.runtime.as_ref().ok_or_else(|| Error::store(path, "no thread for the network"))?;
+        runtime.block_on(work).map_err(|error| match error {
+            object_store::Error::NotFound { .. } => Error::Missing(path.to_owned()),
+            error => Error::store(path, error),
+        })
+    }
+
+    pub(super) fn create(&self, path: &str, bytes: Vec<u8>) -> Result<bool> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let at = self.at(path);
+        self.wait(path, async {
+            match self.store.put_opts(&at, bytes.into(), options).await {
+                Ok(_) => Ok(true),
+                Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    pub(super) fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
+        let at = self.at(path);
+        self.wait(path, async { self.store.put(&at, bytes.into()).await.map(|_| ()) })
+    }
+
+    pub(super) fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Bytes> {
+        let at = self.at(path);
+        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+        self.wait(path, async { self.store.get_opts(&at, options).await?.bytes().await })
+    }
+
+    pub(super) fn len(&self, path: &str) -> Result<u64> {
+        let at = self.at(path);
+        self.wait(path, async { self.store.head(&at).await.map(|found| found.size) })
+    }
+
+    pub(super) fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
+        let folder = self.at(prefix);
+        let all = self.wait(prefix, self.store.list(Some(&folder)).try_collect::<Vec<_>>())?;
+        let own = self.prefix.as_ref();
+        Ok(all
+            .into_iter()
+            .filter_map(|object| {
+                let path = object.location.as_ref().strip_prefix(own)?.trim_start_matches('/').to_owned();
+                let modified = object.last_modified.timestamp_nanos_opt().unwrap_or(0);
+                Some(Listed { path, bytes: object.size, modified })
+            })
+            .collect())
+    }
+
+    pub(super) fn delete(&self, path: &str) -> Result<()> {
+        let at = self.at(path);
+        match self.wait(path, async { self.store.delete(&at).await }) {
+            Err(Error::Missing(_)) => Ok(()),
+            result => result,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The archive through its public interface.
+
+mod crash;
+mod keeping;
+mod rebuilding;
+mod support;
