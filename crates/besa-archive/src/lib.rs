@@ -27,6 +27,7 @@
 
 mod entry;
 mod error;
+pub mod index;
 mod indexing;
 
 pub use entry::{Day, FileEntry, FileNumber, GroupEntry, Hold, RunEntry, Source, Window, names_source};
