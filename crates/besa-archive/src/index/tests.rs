@@ -104,7 +104,7 @@ proptest! {
     }
 }
 
-/// Two million pairs of a Zipf-like draw in 64 files: what a key costs, and the filter in use.
+/// 320,000 values, few of them often, in 8 files of 16 row groups: what a key costs, and the filter in use.
 #[test]
 fn sizes_and_filters() {
     let indexing = ObservableIndexing::new(Arc::new(Addresses));
@@ -126,7 +126,9 @@ fn sizes_and_filters() {
     let merged = Bytes::from(indexing.merge(&parts).unwrap());
     let run = Run::open(merged.clone(), merged.len() as u64).unwrap();
     let apart: usize = parts.iter().map(|(_, bytes)| bytes.len()).sum();
-    assert!(merged.len() < apart / 2 && merged.len() < 320_000, "{} of {apart} bytes", merged.len());
+    let (keys, bytes) = (run.keys(), merged.len() as u64);
+    assert!(bytes < apart as u64, "{bytes} bytes, {apart} before");
+    assert!(bytes < 8 * keys, "{bytes} bytes for {keys} keys");
     let strangers: Vec<Vec<u8>> = (0..1_000).map(|n| format!("other{n}.example").into_bytes()).collect();
     let asked = Asked::new(strangers.iter().map(|value| (Kind::Domain, value.as_slice())));
     let searched = run.search(&asked, &mut |_, _| panic!("a stranger was found")).unwrap();
