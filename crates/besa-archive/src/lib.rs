@@ -29,6 +29,7 @@ mod archive;
 mod codec;
 mod entry;
 mod error;
+pub mod index;
 mod indexing;
 mod ingest;
 mod maintain;

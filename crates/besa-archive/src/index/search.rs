@@ -1,0 +1,166 @@
+//! Many values looked up in a run at once: sorted keys against sorted blocks.
+//!
+//! Of each segment only the blocks that a key can lie in are read. Where several keys fall into a
+//! segment its filter is read first, and only keys that pass it cost a block.
+
+use super::fuse::Filter;
+use super::key;
+use super::run::{Block, IndexError, ReadAt, Run, Segment};
+use besa_event::observable::ObservableKind;
+
+/// From so many keys in a segment on, its filter is read before its blocks.
+const FILTER_FROM: usize = 32;
+
+/// What indicators ask for: keys, and ranges of keys for networks.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    points: Vec<u64>,
+    /// First and last key; neither overlapping nor touching.
+    ranges: Vec<(u64, u64)>,
+}
+
+/// What a search cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Searched {
+    /// Blocks read.
+    pub blocks: u64,
+    /// Filters read.
+    pub filters: u64,
+    /// Keys found.
+    pub keys: u64,
+}
+
+impl Asked {
+    /// Collects the values of indicators, in normal form.
+    #[must_use]
+    pub fn new<'v>(values: impl IntoIterator<Item = (ObservableKind, &'v [u8])>) -> Self {
+        let (mut points, mut ranges) = (Vec::new(), Vec::new());
+        for (kind, value) in values {
+            key::asked(kind, value, &mut |first, last| match first == last {
+                true => points.push(first),
+                false => ranges.push((first, last)),
+            });
+        }
+        points.sort_unstable();
+        points.dedup();
+        ranges.sort_unstable();
+        let mut joined: Vec<(u64, u64)> = Vec::new();
+        for (first, last) in ranges {
+            match joined.last_mut() {
+                Some((_, end)) if first <= *end + 1 => *end = last.max(*end),
+                _ => joined.push((first, last)),
+            }
+        }
+        Self { points, ranges: joined }
+    }
+
+    /// Whether a key is asked for.
+    #[must_use]
+    pub fn holds(&self, key: u64) -> bool {
+        self.points.binary_search(&key).is_ok() || self.in_range(key)
+    }
+
+    fn in_range(&self, key: u64) -> bool {
+        let after = self.ranges.partition_point(|(first, _)| *first <= key);
+        after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, last)| key <= *last)
+    }
+
+    fn has_range_in(&self, from: u64, to: u64) -> bool {
+        let at = self.ranges.partition_point(|(_, last)| *last < from);
+        self.ranges.get(at).is_some_and(|(first, _)| *first < to)
+    }
+
+    /// The points from a key on, up to another.
+    fn points_in(&self, from: u64, to: u64) -> &[u64] {
+        let start = self.points.partition_point(|point| *point < from);
+        let end = self.points.partition_point(|point| *point < to);
+        self.points.get(start..end).unwrap_or_default()
+    }
+}
+
+impl<R: ReadAt> Run<R> {
+    /// Shows, for every key that is asked for and is there, each file by its position and the
+    /// set of its row groups (bit = row group); a file may come often. Files that are indexed as
+    /// incomplete are shown with all bits.
+    ///
+    /// # Errors
+    /// A run that cannot be read: then nothing shown so far is an answer.
+    pub fn search(&self, asked: &Asked, see: &mut dyn FnMut(u32, u64)) -> Result<Searched, IndexError> {
+        let mut searched = Searched::default();
+        self.incomplete.iter().for_each(|file| see(*file, u64::MAX));
+        for segment in &self.segments {
+            self.search_segment(segment, asked, &mut searched, see)?;
+        }
+        Ok(searched)
+    }
+
+    fn search_segment(
+        &self,
+        segment: &Segment,
+        asked: &Asked,
+        searched: &mut Searched,
+        see: &mut dyn FnMut(u32, u64),
+    ) -> Result<(), IndexError> {
+        let (from, to) = (self.first_of(segment.blocks.start), self.first_of(segment.blocks.end));
+        let points = asked.points_in(from, to);
+        let ranges = asked.has_range_in(from, to);
+        if points.is_empty() && !ranges {
+            return Ok(());
+        }
+        let filtered;
+        let points = if points.len() >= FILTER_FROM {
+            searched.filters += 1;
+            let bytes = self.read_filter(segment)?;
+            let filter = Filter::read(&bytes).ok_or(IndexError::Damaged("a filter"))?;
+            filtered = points.iter().copied().filter(|point| filter.may_hold(*point)).collect::<Vec<_>>();
+            &filtered
+        } else {
+            points
+        };
+        let mut block = Block::default();
+        let mut rest = points;
+        for number in segment.blocks.clone() {
+            let (first, end) = (self.first_of(number), self.first_of(number + 1));
+            let here;
+            (here, rest) = rest.split_at(rest.partition_point(|point| *point < end));
+            let Some(place) = self.blocks.get(number) else { break };
+            if here.is_empty() && !(ranges && asked.has_range_in(first, end)) {
+                continue;
+            }
+            self.read_block(*place, &mut block)?;
+            searched.blocks += 1;
+            self.search_block(&block, here, asked, searched, see)?;
+        }
+        Ok(())
+    }
+
+    /// The first key of a block; past the last block, past all keys.
+    fn first_of(&self, block: usize) -> u64 {
+        self.blocks.get(block).map_or(key::KEYS_END, |place| place.first)
+    }
+
+    fn search_block(
+        &self,
+        block: &Block,
+        points: &[u64],
+        asked: &Asked,
+        searched: &mut Searched,
+        see: &mut dyn FnMut(u32, u64),
+    ) -> Result<(), IndexError> {
+        let wanted = |key: u64| points.binary_search(&key).is_ok() || asked.in_range(key);
+        let Some(last) = block.keys.iter().rposition(|key| wanted(*key)) else { return Ok(()) };
+        let mut sets = block.sets();
+        for key in block.keys.iter().take(last + 1) {
+            let show = wanted(*key);
+            searched.keys += u64::from(show);
+            sets.set(self.universe(), &mut |unit| {
+                if show {
+                    let (file, group) = self.place_of(unit);
+                    see(file, 1_u64.checked_shl(group).unwrap_or(u64::MAX));
+                }
+            })
+            .ok_or(IndexError::Damaged("a set"))?;
+        }
+        Ok(())
+    }
+}

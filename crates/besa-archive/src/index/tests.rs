@@ -1,0 +1,136 @@
+//! Runs against the slow twin: every value of every row group compared with what is asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use besa_event::observable::{ObservableKind as Kind, network_key};
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::entry::RunEntry;
+use crate::indexing::Indexing;
+
+#[derive(Debug)]
+struct Addresses;
+
+impl Observe for Addresses {
+    fn observe(&self, field: &str, text: &[u8], see: &mut dyn FnMut(Observed<'_>)) {
+        see(Observed::Value(if field == "ip" { Kind::Ipv4 } else { Kind::Domain }, text));
+    }
+}
+
+/// (file, row group, field is an address, value).
+type Row = (u8, u8, bool, u32);
+
+fn bytes_of((_, _, address, value): &Row) -> Vec<u8> {
+    if *address { value.to_be_bytes().to_vec() } else { format!("host{value}.example").into_bytes() }
+}
+
+fn runs_of(rows: &[Row], files: u8, indexing: &ObservableIndexing) -> Vec<(RunEntry, Bytes)> {
+    (0..files)
+        .map(|file| {
+            let mut indexer = indexing.start();
+            for row in rows.iter().filter(|row| row.0 == file) {
+                indexer.value(row.1, if row.2 { "ip" } else { "host" }, &bytes_of(row));
+            }
+            (RunEntry::default(), Bytes::from(indexer.finish()))
+        })
+        .collect()
+}
+
+fn search(runs: &[Bytes], asked: &Asked) -> BTreeMap<u32, u64> {
+    let mut found = BTreeMap::new();
+    let mut base = 0;
+    for bytes in runs {
+        let run = Run::open(bytes.clone(), bytes.len() as u64).unwrap();
+        run.search(asked, &mut |file, mask| *found.entry(base + file).or_default() |= mask).unwrap();
+        base += run.files();
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn searches_find_what_a_scan_finds(
+        rows in prop::collection::vec((0_u8..5, 0_u8..64, any::<bool>(), 0_u32..3_000), 0..3_000),
+        values in prop::collection::vec((any::<bool>(), 0_u32..4_000), 0..300),
+        networks in prop::collection::vec((18_u8..=32, 0_u32..4_000), 0..3),
+    ) {
+        let indexing = ObservableIndexing::new(Arc::new(Addresses));
+        let parts = runs_of(&rows, 5, &indexing);
+        let single: Vec<Bytes> = parts.iter().map(|(_, bytes)| bytes.clone()).collect();
+        let merged = Bytes::from(indexing.merge(&parts).unwrap());
+        let asked_values: Vec<(Kind, Vec<u8>)> = values
+            .iter()
+            .map(|(address, value)| (if *address { Kind::Ipv4 } else { Kind::Domain }, bytes_of(&(0, 0, *address, *value))))
+            .chain(networks.iter().map(|(prefix, value)| {
+                let mut key = Vec::new();
+                network_key(std::net::Ipv4Addr::from(*value).into(), *prefix, &mut key);
+                (Kind::Network, key)
+            }))
+            .collect();
+        let asked = Asked::new(asked_values.iter().map(|(kind, value)| (*kind, value.as_slice())));
+        let mut expected: BTreeMap<u32, u64> = BTreeMap::new();
+        for row in &rows {
+            let in_network = |(prefix, base): &(u8, u32)| row.2 && row.3.checked_shr(32 - u32::from(*prefix)).unwrap_or(0) == base.checked_shr(32 - u32::from(*prefix)).unwrap_or(0);
+            if values.contains(&(row.2, row.3)) || networks.iter().any(in_network) {
+                *expected.entry(row.0.into()).or_default() |= 1 << row.1;
+            }
+        }
+        prop_assert_eq!(&search(&single, &asked), &expected);
+        prop_assert_eq!(&search(&[merged], &asked), &expected);
+    }
+
+    #[test]
+    fn damage_is_noticed(at in any::<prop::sample::Index>(), bit in 0_u8..8, cut in any::<prop::sample::Index>()) {
+        let indexing = ObservableIndexing::new(Arc::new(Addresses));
+        let rows: Vec<Row> = (0..1_500).map(|value| (0, (value % 9) as u8, value % 2 == 0, value)).collect();
+        let whole = runs_of(&rows, 1, &indexing).remove(0).1;
+        let everything = Asked::new([(Kind::Network, &[4, 0, 0, 0, 0, 0][..])]);
+        let mut bytes = whole.to_vec();
+        bytes[at.index(whole.len())] ^= 1 << bit;
+        for damaged in [bytes, whole[..cut.index(whole.len())].to_vec()] {
+            let damaged = Bytes::from(damaged);
+            let Ok(run) = Run::open(damaged.clone(), damaged.len() as u64) else { continue };
+            // Only a block or filter that this search does not read can be damaged unnoticed.
+            let mut seen = 0;
+            if run.search(&everything, &mut |_, _| seen += 1).is_ok() {
+                prop_assert_eq!(seen, 750);
+            }
+            prop_assert!(indexing.merge(&[(RunEntry::default(), damaged.clone())]).map_or(true, |merged| merged == whole));
+        }
+    }
+}
+
+/// 320,000 values, few of them often, in 8 files of 16 row groups: what a key costs, and the filter in use.
+#[test]
+fn sizes_and_filters() {
+    let indexing = ObservableIndexing::new(Arc::new(Addresses));
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let parts: Vec<(RunEntry, Bytes)> = (0..8)
+        .map(|_| {
+            let mut indexer = indexing.start();
+            for number in 0..40_000_u32 {
+                let value = (200_000_f64.powf(next())) as u32;
+                indexer.value((number / 2_500) as u8, "host", &bytes_of(&(0, 0, false, value)));
+            }
+            (RunEntry::default(), Bytes::from(indexer.finish()))
+        })
+        .collect();
+    let merged = Bytes::from(indexing.merge(&parts).unwrap());
+    let run = Run::open(merged.clone(), merged.len() as u64).unwrap();
+    let apart: usize = parts.iter().map(|(_, bytes)| bytes.len()).sum();
+    let (keys, bytes) = (run.keys(), merged.len() as u64);
+    assert!(bytes < apart as u64, "{bytes} bytes, {apart} before");
+    assert!(bytes < 8 * keys, "{bytes} bytes for {keys} keys");
+    let strangers: Vec<Vec<u8>> = (0..1_000).map(|n| format!("other{n}.example").into_bytes()).collect();
+    let asked = Asked::new(strangers.iter().map(|value| (Kind::Domain, value.as_slice())));
+    let searched = run.search(&asked, &mut |_, _| panic!("a stranger was found")).unwrap();
+    assert!(searched.filters > 0 && searched.blocks < 20, "{searched:?}");
+}
