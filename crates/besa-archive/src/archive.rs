@@ -129,6 +129,15 @@ impl Writer {
         Ok(())
     }
 
+    /// Commits what `change` makes of the newest state; it is asked again when others were faster.
+    pub(crate) fn commit_worked_out(
+        &mut self,
+        change: &mut dyn FnMut(&Manifest) -> Vec<Action>,
+    ) -> Result<()> {
+        self.manifest = self.log.commit_worked_out(&self.manifest, change)?;
+        Ok(())
+    }
+
     /// Deletes what no manifest names: files of writers that died, and files removed before. In
     /// a folder at once unless somebody reads; in a bucket after seven days. Returns how many.
     ///

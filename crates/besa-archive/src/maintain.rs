@@ -93,33 +93,18 @@ impl Writer {
         Ok((actions, receipt))
     }
 
-    /// Deletes files that are past their time and not held.
+    /// Deletes files that are past their time and not held. A hold that another writer places
+    /// meanwhile counts: what to delete is worked out anew.
     ///
     /// # Errors
     /// When the change cannot be committed; then nothing was deleted.
     pub fn retain(&mut self, retention: &Retention, now: Timestamp) -> Result<Upkeep> {
         let mut done = Upkeep::default();
-        let mut gone = Vec::new();
-        for file in self.manifest().files.values() {
-            let last = file.span().map_or(file.added, |(_, last)| last);
-            let named = |name: &String| crate::entry::names_source(name, &file.source);
-            let about = retention.sources.is_empty() || retention.sources.iter().any(named);
-            if last >= retention.before || !about {
-                continue;
-            }
-            if self.manifest().held_by(file).is_some() {
-                done.files_held += 1;
-            } else {
-                done.files_removed += 1;
-                done.events_removed += file.rows;
-                done.bytes_freed += file.bytes.cast_signed();
-                gone.push(file.clone());
-            }
-        }
-        if !gone.is_empty() {
-            let actions = remove(self.manifest(), &gone, now);
-            self.commit(actions)?;
-        }
+        self.commit_worked_out(&mut |manifest| {
+            let gone;
+            (done, gone) = past(manifest, retention);
+            if gone.is_empty() { Vec::new() } else { remove(manifest, &gone, now) }
+        })?;
         Ok(done)
     }
 
@@ -141,6 +126,29 @@ impl Writer {
         }
         self.commit(vec![Action::Release { case: case.to_owned() }])
     }
+}
+
+/// Files past their time and not held, and what their deletion comes to.
+fn past(manifest: &Manifest, retention: &Retention) -> (Upkeep, Vec<FileEntry>) {
+    let mut done = Upkeep::default();
+    let mut gone = Vec::new();
+    for file in manifest.files.values() {
+        let last = file.span().map_or(file.added, |(_, last)| last);
+        let named = |name: &String| crate::entry::names_source(name, &file.source);
+        let about = retention.sources.is_empty() || retention.sources.iter().any(named);
+        if last >= retention.before || !about {
+            continue;
+        }
+        if manifest.held_by(file).is_some() {
+            done.files_held += 1;
+        } else {
+            done.files_removed += 1;
+            done.events_removed += file.rows;
+            done.bytes_freed += file.bytes.cast_signed();
+            gone.push(file.clone());
+        }
+    }
+    (done, gone)
 }
 
 /// Removals of files, and of runs that cover nothing else.

@@ -83,23 +83,53 @@ impl Log {
     pub(crate) fn commit(&self, known: &Manifest, mut actions: Vec<Action>) -> Result<Manifest> {
         let mut base = known.clone();
         for _ in 0..TRIES {
-            let next = prepare(&base, &mut actions)?;
-            let snapshot = next.version % SNAPSHOT_EVERY == 0 || next.version == 1;
-            let written = if snapshot { next.actions() } else { actions.clone() };
-            let version = Version::new(next.version, snapshot, next.next_file, written);
-            let bytes = version.encode().map_err(Error::Invalid)?;
-            // A writer whose knowledge is so old that newer versions were pruned must not create
-            // one of those again.
-            let newest = self.versions()?.into_iter().max().unwrap_or(0);
-            if newest == base.version && self.store.create(&path(next.version), bytes)? {
-                if snapshot {
-                    self.prune(next.version);
-                }
+            if let Some(next) = self.commit_on(&base, &mut actions)? {
                 return Ok(next);
             }
             base = self.load()?;
         }
         Err(Error::Busy)
+    }
+
+    /// Commits changes that were worked out from the newest state, by which they may only be
+    /// applied to that. `change` is asked again for each state that others made meanwhile; no
+    /// action is nothing to do.
+    pub(crate) fn commit_worked_out(
+        &self,
+        known: &Manifest,
+        change: &mut dyn FnMut(&Manifest) -> Vec<Action>,
+    ) -> Result<Manifest> {
+        let mut base = known.clone();
+        for _ in 0..TRIES {
+            let mut actions = change(&base);
+            if actions.is_empty() {
+                return Ok(base);
+            }
+            if let Some(next) = self.commit_on(&base, &mut actions)? {
+                return Ok(next);
+            }
+            base = self.load()?;
+        }
+        Err(Error::Busy)
+    }
+
+    /// The version after `base`; `None` if others made it.
+    fn commit_on(&self, base: &Manifest, actions: &mut [Action]) -> Result<Option<Manifest>> {
+        let next = prepare(base, actions)?;
+        let snapshot = next.version % SNAPSHOT_EVERY == 0 || next.version == 1;
+        let written = if snapshot { next.actions() } else { actions.to_vec() };
+        let version = Version::new(next.version, snapshot, next.next_file, written);
+        let bytes = version.encode().map_err(Error::Invalid)?;
+        // A writer whose knowledge is so old that newer versions were pruned must not create
+        // one of those again.
+        let newest = self.versions()?.into_iter().max().unwrap_or(0);
+        if newest != base.version || !self.store.create(&path(next.version), bytes)? {
+            return Ok(None);
+        }
+        if snapshot {
+            self.prune(next.version);
+        }
+        Ok(Some(next))
     }
 
     /// Deletes versions that nobody needs. What cannot be deleted now is next time.

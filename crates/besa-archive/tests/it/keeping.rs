@@ -1,6 +1,6 @@
 //! Upkeep: nothing is lost by compaction, nothing held is deleted, damage is told.
 
-use besa_archive::{Archive, Error, Hold, Retention, Window, Writer};
+use besa_archive::{Archive, Error, Hold, IngestOptions, Retention, Store, Window, Writer};
 use besa_event::{LogSources, Timestamp};
 
 use crate::support::{DAY, Made, add, batch, dictionary, scan};
@@ -74,6 +74,23 @@ fn retention_spares_what_is_held() {
         writer.retain(&Retention { before: 9 * DAY, sources: vec!["zeek".into()] }, Timestamp(0)).unwrap();
     assert_eq!(done.files_removed, 0);
     assert_eq!(writer.manifest().events(), 5);
+}
+
+/// In a bucket nothing is locked: another writer's hold comes between opening and deleting.
+#[test]
+fn retention_sees_a_hold_that_another_writer_placed_meanwhile() {
+    let store = Store::object_store(std::sync::Arc::new(object_store::memory::InMemory::new()), "a");
+    let writer = || Writer::open_store(store.clone(), "a", None).unwrap();
+    let (dictionary, sources) = (dictionary(), LogSources::new());
+    let mut ingest = writer().ingest(IngestOptions::default()).unwrap();
+    ingest
+        .append(&batch("x", &events(1, 1, 5), &dictionary, &sources), &dictionary, &sources, Timestamp(0))
+        .unwrap();
+    ingest.flush(Timestamp(0)).unwrap();
+    let mut deleting = writer();
+    writer().hold(Hold { case: "c".into(), ..Hold::default() }).unwrap();
+    let done = deleting.retain(&Retention { before: 9 * DAY, sources: vec![] }, Timestamp(0)).unwrap();
+    assert_eq!((done.files_removed, done.files_held, deleting.manifest().events()), (0, 1, 5));
 }
 
 #[test]
