@@ -67,7 +67,7 @@ const CLASSES: &[Class] = &[
 ];
 
 /// The format's key, and Sigma's name of the same.
-const SECOND_NAMES: &[(&[u8], &str)] = &[
+pub(crate) const SECOND_NAMES: &[(&[u8], &str)] = &[
     (b"src", "src_ip"),
     (b"dst", "dst_ip"),
     (b"spt", "src_port"),

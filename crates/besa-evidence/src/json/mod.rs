@@ -38,6 +38,8 @@ mod scan;
 mod shapes;
 mod strings;
 
+pub(crate) use self::shapes::SECOND_NAMES;
+
 /// How records follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {

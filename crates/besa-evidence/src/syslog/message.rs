@@ -16,7 +16,7 @@ pub(super) fn names_of(sink: &mut Sink<'_>) -> Names {
 }
 
 /// Names of netfilter and FortiGate, and Sigma's for `category: firewall`.
-const SECOND_NAMES: &[(&[u8], &str)] = &[
+pub(crate) const SECOND_NAMES: &[(&[u8], &str)] = &[
     (b"SRC", "src_ip"),
     (b"DST", "dst_ip"),
     (b"SPT", "src_port"),

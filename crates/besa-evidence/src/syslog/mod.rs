@@ -30,6 +30,8 @@ use crate::{auditd, cef, leef, weblog};
 mod message;
 mod sysmon;
 
+pub(crate) use self::message::SECOND_NAMES;
+
 const FACILITIES: &[&str] = &[
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
     "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6",

@@ -57,7 +57,7 @@ pub(crate) fn class(names: &[Vec<u8>], software: &[u8]) -> Class {
     } else if super::contains_ignore_case(software, b"Windows Firewall") {
         WINDOWS_FIREWALL
     } else if (has("src-ip") && has("dst-ip")) || (has("src_ip") && has("dst_ip")) {
-        FIREWALL
+        FIREWALL_SECOND
     } else if has("query") && any(&["record_type", "answer", "answers", "qtype_name", "qtype"]) {
         DNS
     } else {
@@ -65,23 +65,32 @@ pub(crate) fn class(names: &[Vec<u8>], software: &[u8]) -> Class {
     }
 }
 
+/// Second names of a proxy's columns.
+const PROXY_SECOND: &[(&str, &str)] = &[
+    ("cs-user-agent", "c-useragent"),
+    ("cs-uri-extension", "c-uri-extension"),
+    ("cs-uri-query", "c-uri-query"),
+    ("cs-host", "r-dns"),
+    ("cs-referer", "cs-referrer"),
+    ("c-ip", "src_ip"),
+    ("r-ip", "dst_ip"),
+    ("s-supplier-ip", "dst_ip"),
+];
+/// Second names of a firewall's columns.
+const FIREWALL_SECOND: &[(&str, &str)] =
+    &[("src-ip", "src_ip"), ("dst-ip", "dst_ip"), ("src-port", "src_port"), ("dst-port", "dst_port")];
+
 /// A second name under which rules of the class ask for a column.
 pub(crate) fn second_name(class: &Class, name: &[u8]) -> Option<&'static str> {
     let table: &[(&str, &str)] = match class.categories {
-        ["proxy"] => &[
-            ("cs-user-agent", "c-useragent"),
-            ("cs-uri-extension", "c-uri-extension"),
-            ("cs-uri-query", "c-uri-query"),
-            ("cs-host", "r-dns"),
-            ("cs-referer", "cs-referrer"),
-            ("c-ip", "src_ip"),
-            ("r-ip", "dst_ip"),
-            ("s-supplier-ip", "dst_ip"),
-        ],
-        ["firewall"] => {
-            &[("src-ip", "src_ip"), ("dst-ip", "dst_ip"), ("src-port", "src_port"), ("dst-port", "dst_port")]
-        }
+        ["proxy"] => PROXY_SECOND,
+        ["firewall"] => FIREWALL_SECOND,
         _ => &[],
     };
     table.iter().find(|(from, _)| name.eq_ignore_ascii_case(from.as_bytes())).map(|(_, to)| *to)
+}
+
+/// All second names of columns.
+pub(crate) fn second_names() -> impl Iterator<Item = &'static str> {
+    PROXY_SECOND.iter().chain(FIREWALL_SECOND).map(|(_, to)| *to)
 }

@@ -23,7 +23,8 @@ use besa_event::{
 };
 use foldhash::quality::RandomState;
 
-pub(super) use self::catalogue::{INNER, ROLES, Role, SECOND_NAMES, Scope};
+pub(crate) use self::catalogue::SECOND_NAMES;
+pub(super) use self::catalogue::{INNER, ROLES, Role, Scope};
 use super::record::{Record, Source};
 use crate::context::Context;
 use crate::eve;
