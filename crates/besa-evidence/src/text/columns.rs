@@ -57,7 +57,7 @@ pub(crate) fn class(names: &[Vec<u8>], software: &[u8]) -> Class {
     } else if super::contains_ignore_case(software, b"Windows Firewall") {
         WINDOWS_FIREWALL
     } else if (has("src-ip") && has("dst-ip")) || (has("src_ip") && has("dst_ip")) {
-        FIREWALL_SECOND
+        FIREWALL
     } else if has("query") && any(&["record_type", "answer", "answers", "qtype_name", "qtype"]) {
         DNS
     } else {

@@ -43,6 +43,16 @@ host, matched {field: value, or a list of values}; related and intel_ref where t
 Ctrl-C stops reading, gives what was found and says that it is partial; a second Ctrl-C quits.
 Exit codes: 0 nothing found, 1 findings, 2 error, 130 stopped before anything was found.";
 
+pub(super) const ARCHIVE_ADD: &str = "\
+Examples:
+  besa archive add evidence/ --archive history
+  zcat conn.log.gz | besa archive add - --archive history --json";
+
+pub(super) const ARCHIVE_HUNT: &str = "\
+Examples:
+  besa archive hunt --archive history --intel new-iocs.txt
+  besa archive hunt --archive history --rules sigma/rules --from 2022-05-01 --to 2022-08-01 --format jsonl";
+
 pub(super) const EXPLAIN: &str = "\
 Examples:
   besa explain --rule rules/whoami.yml --record evidence/Security.evtx:4711

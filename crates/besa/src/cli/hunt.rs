@@ -30,6 +30,34 @@ pub(crate) struct HuntArgs {
     #[command(flatten)]
     pub(crate) intel: IntelArgs,
 
+    #[command(flatten)]
+    pub(crate) findings: FindingsArgs,
+
+    /// Also read what was deleted or overwritten in Windows event logs (carving); such records may
+    /// double others. Without it they are counted among the defects.
+    #[arg(long)]
+    pub(crate) carve: bool,
+
+    /// Threads that decode and match; the output does not depend on it [default: all cores].
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+
+    /// Send sightings, observed data and indicators to a node: the URL of a TAXII collection, or the
+    /// node's data folder. The same hunt sent twice is there once.
+    #[arg(long, value_name = "URL|DATA", help_heading = "Reporting")]
+    pub(crate) report_to: Option<String>,
+
+    /// The collection (id or alias) of the node whose data folder is given.
+    #[arg(long, value_name = "NAME", requires = "report_to", help_heading = "Reporting")]
+    pub(crate) report_collection: Option<String>,
+
+    #[command(flatten, next_help_heading = "Reporting")]
+    pub(crate) peer: PeerArgs,
+}
+
+/// What findings are asked for and where they go.
+#[derive(Debug, Args)]
+pub(crate) struct FindingsArgs {
     /// How findings are written.
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
@@ -50,15 +78,6 @@ pub(crate) struct HuntArgs {
     #[arg(long, value_parser = time, value_name = "TIME")]
     pub(crate) to: Option<Timestamp>,
 
-    /// Also read what was deleted or overwritten in Windows event logs (carving); such records may
-    /// double others. Without it they are counted among the defects.
-    #[arg(long)]
-    pub(crate) carve: bool,
-
-    /// Threads that decode and match; the output does not depend on it [default: all cores].
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) jobs: Option<u16>,
-
     /// Write the account as JSON to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) account: Option<PathBuf>,
@@ -74,18 +93,6 @@ pub(crate) struct HuntArgs {
     /// Whose STIX objects these are: an organisation's name, or the id of its identity.
     #[arg(long, value_name = "NAME|ID")]
     pub(crate) creator: Option<String>,
-
-    /// Send sightings, observed data and indicators to a node: the URL of a TAXII collection, or the
-    /// node's data folder. The same hunt sent twice is there once.
-    #[arg(long, value_name = "URL|DATA", help_heading = "Reporting")]
-    pub(crate) report_to: Option<String>,
-
-    /// The collection (id or alias) of the node whose data folder is given.
-    #[arg(long, value_name = "NAME", requires = "report_to", help_heading = "Reporting")]
-    pub(crate) report_collection: Option<String>,
-
-    #[command(flatten, next_help_heading = "Reporting")]
-    pub(crate) peer: PeerArgs,
 }
 
 /// Which rules.
@@ -194,7 +201,7 @@ fn level(text: &str) -> Result<Level, String> {
     Level::parse(text).ok_or_else(|| "use informational, low, medium, high or critical".to_owned())
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     EventTime::parse_iso(text.as_bytes())
         .map(|time| time.at)
         .ok_or_else(|| "write for example 2022-07-15 or 2022-07-15T13:04:05Z".to_owned())

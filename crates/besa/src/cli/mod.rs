@@ -1,6 +1,7 @@
 //! The arguments of `besa` and the help that teaches them; what they do is in `commands`.
 
 mod alliance;
+mod archive;
 mod examples;
 mod exchange;
 mod hunt;
@@ -8,8 +9,9 @@ mod node;
 mod tools;
 
 pub(crate) use alliance::{IntakeCommand, ReleaseCommand, ReleaseExplainArgs};
+pub(crate) use archive::{ArchiveAddArgs, ArchiveArgs, ArchiveCommand, ArchiveHoldArgs, ArchiveHuntArgs};
 pub(crate) use exchange::{IntelCommand, PeerArgs, TaxiiCommand};
-pub(crate) use hunt::{DemoArgs, ExplainArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
+pub(crate) use hunt::{DemoArgs, ExplainArgs, FindingsArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
 pub(crate) use node::{
     AuditArgs, BackupCommand, CollectionCommand, DataArgs, ServeArgs, TokenCommand, UserCommand,
 };
@@ -48,6 +50,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Hunt(Box<HuntArgs>),
+    /// Events kept, and hunted through again.
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
     Demo(DemoArgs),
     Explain(ExplainArgs),
     /// Look at rules: which load, and what one says of an event.

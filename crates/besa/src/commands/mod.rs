@@ -1,5 +1,6 @@
 //! What each subcommand does. Each function returns the exit code.
 
+mod archive;
 mod audit;
 mod backup;
 mod collection;
@@ -28,6 +29,7 @@ use crate::terminal::Terminal;
 pub(crate) fn run(command: Command, terminal: &Terminal) -> anyhow::Result<u8> {
     match command {
         Command::Hunt(arguments) => hunt::hunt(&arguments, terminal),
+        Command::Archive(command) => archive::run(&command, terminal),
         Command::Demo(arguments) => demo::demo(&arguments, terminal),
         Command::Explain(arguments) => explain::explain(&arguments, terminal),
         Command::Rules(command) => rules::run(&command, terminal),

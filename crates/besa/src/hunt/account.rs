@@ -50,6 +50,9 @@ pub(crate) struct Account {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) intel: Option<IntelAccount>,
     pub(crate) findings: FindingsAccount,
+    /// What of an archive was searched; absent if evidence was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) coverage: Option<Coverage>,
     /// Matches that a correlation could not place, since the event has no time or lacks a field
     /// of `group-by`.
     pub(crate) hits_unplaced: u64,
@@ -124,6 +127,30 @@ pub(crate) struct Parts<'a> {
     pub(crate) summary: &'a Summary,
     pub(crate) complete: bool,
     pub(crate) elapsed: Duration,
+    pub(crate) coverage: Option<Coverage>,
+}
+
+/// What of an archive was searched.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Coverage {
+    pub(crate) archive: String,
+    /// Version of the archive.
+    pub(crate) version: u64,
+    /// The window asked for; absent is without end.
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
+    /// Times of the earliest and latest event that the archive holds within it, to the row group.
+    pub(crate) first: Option<String>,
+    pub(crate) last: Option<String>,
+    /// Events of files that the window touches.
+    pub(crate) events_held: u64,
+    pub(crate) files_searched: u64,
+    /// Files outside the window, or of a log source that no rule is about.
+    pub(crate) files_passed_over: u64,
+    /// Files that could not be searched whole.
+    pub(crate) files_missing: Vec<String>,
+    /// Log sources within the window that no rule is about, with their events.
+    pub(crate) log_sources_passed_over: BTreeMap<String, u64>,
 }
 
 impl Account {
@@ -157,6 +184,7 @@ impl Account {
                     .collect(),
                 rules: summary.rules.len() as u64,
             },
+            coverage: parts.coverage.clone(),
             hits_unplaced: tally.hits_unplaced,
             hits_dropped: tally.hits_dropped,
         }

@@ -14,9 +14,11 @@ pub(crate) mod defects;
 mod guard;
 mod intel;
 pub(crate) mod interrupt;
+pub(crate) mod keep;
 pub(crate) mod knowledge;
-mod pipeline;
+pub(crate) mod pipeline;
 pub(crate) mod progress;
+pub(crate) mod retro;
 mod sort;
 pub(crate) mod summary;
 
@@ -88,12 +90,13 @@ pub(crate) fn hunt(
         summary: &summary,
         complete: !interrupt.is_stopped(),
         elapsed: started.elapsed(),
+        coverage: None,
     });
     Ok(Hunted { findings, summary, account })
 }
 
 /// Year and month of today: records that state no year are not younger.
-fn this_month() -> (i64, u32) {
+pub(crate) fn this_month() -> (i64, u32) {
     let today = now().civil();
     (today.year, today.month)
 }
@@ -132,7 +135,7 @@ impl<'d> Collector<'d> {
         }
     }
 
-    fn take(&mut self, done: Done) -> anyhow::Result<()> {
+    fn take(&mut self, done: Done<besa_detect::Outcome>) -> anyhow::Result<()> {
         match done {
             Done::Defect(defect) => self.defects.push(defect).context(CANNOT_LOG),
             Done::File(file) => {

@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! reader ──jobs──▶ worker × N ──done──▶ collector ──▶ findings, hits, defects, counts
-//!    ▲  walk         decode, match        puts back into the reader's order       │
+//!    ▲  walk         decode, stage        puts back into the reader's order       │
 //!    └───────────────── permits: one for each job under way ◀─────────────────────┘
 //! ```
+//!
+//! The [`Stage`] is what is done with a decoded block: a hunt matches it, an archive keeps it.
 //!
 //! Invariants:
 //! - Output does not depend on the number of workers: every job bears a number, and the
 //!   collector takes them by that number.
 //! - Memory is bounded by the permits: a job is read only when one is free, and it is freed when
 //!   the collector is done with the job. Buffers of blocks are recycled.
-//! - A panic while one block is decoded or matched costs that block, is reported as a defect,
+//! - A panic while one block is decoded or worked on costs that block, is reported as a defect,
 //!   and the rest goes on.
 //! - The reader may hang in a read of standard input for ever; nobody waits for it once the run
 //!   is interrupted.
@@ -24,7 +26,7 @@ use std::thread;
 
 use anyhow::Context as _;
 use besa_detect::{Detector, Outcome, Worker};
-use besa_event::{Batch, Block, Defect, Place};
+use besa_event::{Batch, Block, Defect, Dictionary, Keep, LogSources, Place};
 use besa_evidence::{Context, Decoder, FileAccount, Format, Item, Limits, decode, walk};
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 
@@ -47,13 +49,62 @@ pub(crate) struct Evidence {
     pub(crate) reference: Option<(i64, u32)>,
 }
 
+/// What is done with the events of a block.
+pub(crate) trait Stage: Sync {
+    /// What a worker thread keeps from block to block.
+    type Hand<'s>
+    where
+        Self: 's;
+    /// What comes of a block; nothing by default.
+    type Outcome: Default + Send;
+
+    /// Names by which fields are kept.
+    fn dictionary(&self) -> &Dictionary;
+    /// Log sources of the run.
+    fn sources(&self) -> &LogSources;
+    /// Whether fields without such a name are kept.
+    fn keep(&self) -> Keep;
+    /// For a new worker, or after a panic.
+    fn hand(&self) -> Self::Hand<'_>;
+    /// Works on a block. What is left of the batch is used again; its defects are taken already.
+    fn run<'s>(&'s self, hand: &mut Self::Hand<'s>, batch: &mut Batch) -> Self::Outcome;
+}
+
+/// A hunt.
+impl Stage for Detector {
+    type Hand<'s> = Worker<'s>;
+    type Outcome = Outcome;
+
+    fn dictionary(&self) -> &Dictionary {
+        self.dictionary()
+    }
+
+    fn sources(&self) -> &LogSources {
+        self.sources()
+    }
+
+    fn keep(&self) -> Keep {
+        self.keep()
+    }
+
+    fn hand(&self) -> Worker<'_> {
+        self.worker()
+    }
+
+    fn run<'s>(&'s self, hand: &mut Worker<'s>, batch: &mut Batch) -> Outcome {
+        let mut outcome = Outcome::default();
+        hand.run(batch, &mut outcome);
+        outcome
+    }
+}
+
 /// What came of one job, in the order of the evidence.
-pub(crate) enum Done {
-    /// A block was matched.
+pub(crate) enum Done<T> {
+    /// A block was worked on.
     Block {
         path: Arc<besa_event::Origin>,
         format: &'static str,
-        outcome: Outcome,
+        outcome: T,
         events: u64,
         defects: Vec<Defect>,
     },
@@ -61,25 +112,25 @@ pub(crate) enum Done {
     File(FileAccount),
 }
 
-struct Job {
+struct Job<T> {
     number: u64,
-    work: Work,
+    work: Work<T>,
 }
 
-enum Work {
+enum Work<T> {
     Block(Block<Format>),
-    Pass(Box<Done>),
+    Pass(Box<Done<T>>),
 }
 
-/// Runs evidence through the detector; `take` gets what comes of it in the order of the
+/// Runs evidence through the stage; `take` gets what comes of it in the order of the
 /// evidence and ends the run by an error.
-pub(crate) fn run(
-    detector: &Detector,
+pub(crate) fn run<S: Stage<Outcome: 'static>>(
+    stage: &S,
     evidence: Evidence,
     workers: usize,
     progress: &Progress,
     interrupt: &Arc<Interrupt>,
-    take: &mut dyn FnMut(Done) -> anyhow::Result<()>,
+    take: &mut dyn FnMut(Done<S::Outcome>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let under_way = workers * JOBS_PER_WORKER + 1;
     let (jobs_to_workers, jobs) = bounded(under_way);
@@ -99,9 +150,9 @@ pub(crate) fn run(
             .context("no thread for reading")?
     };
     let context = Context {
-        dictionary: detector.dictionary(),
-        sources: detector.sources(),
-        keep: detector.keep(),
+        dictionary: stage.dictionary(),
+        sources: stage.sources(),
+        keep: stage.keep(),
         reference,
         carve,
         limits,
@@ -113,7 +164,7 @@ pub(crate) fn run(
             thread::Builder::new()
                 .name(format!("worker {number}"))
                 .spawn_scoped(scope, move || {
-                    Hand::new(detector, context, buffers).work(&jobs, waiting, &done);
+                    Hand::new(stage, context, buffers).work(&jobs, waiting, &done);
                 })
                 .context("no thread for a worker")?;
         }
@@ -137,14 +188,14 @@ pub(crate) fn run(
 }
 
 /// The reader's end of the channels.
-struct Outlet {
-    jobs: Sender<Job>,
+struct Outlet<T> {
+    jobs: Sender<Job<T>>,
     permits: Receiver<()>,
     next: u64,
 }
 
-impl Outlet {
-    fn send(&mut self, work: Work) -> ControlFlow<()> {
+impl<T> Outlet<T> {
+    fn send(&mut self, work: Work<T>) -> ControlFlow<()> {
         let number = self.next;
         self.next += 1;
         if self.permits.recv().is_err() || self.jobs.send(Job { number, work }).is_err() {
@@ -154,9 +205,9 @@ impl Outlet {
     }
 }
 
-fn read(
+fn read<T>(
     evidence: &Evidence,
-    mut outlet: Outlet,
+    mut outlet: Outlet<T>,
     buffers: &Receiver<Vec<u8>>,
     progress: &Progress,
     interrupt: &Interrupt,
@@ -181,29 +232,28 @@ fn read(
 }
 
 /// What one worker thread keeps from block to block.
-struct Hand<'d> {
-    detector: &'d Detector,
+struct Hand<'d, S: Stage> {
+    stage: &'d S,
     context: Context<'d>,
     decoder: Decoder,
-    worker: Worker<'d>,
+    worker: S::Hand<'d>,
     batch: Batch,
     buffers: Sender<Vec<u8>>,
 }
 
-impl<'d> Hand<'d> {
-    fn new(detector: &'d Detector, context: Context<'d>, buffers: Sender<Vec<u8>>) -> Self {
-        Self {
-            detector,
-            context,
-            decoder: Decoder::new(),
-            worker: detector.worker(),
-            batch: Batch::default(),
-            buffers,
-        }
+impl<'d, S: Stage> Hand<'d, S> {
+    fn new(stage: &'d S, context: Context<'d>, buffers: Sender<Vec<u8>>) -> Self {
+        let (decoder, worker, batch) = (Decoder::new(), stage.hand(), Batch::default());
+        Self { stage, context, decoder, worker, batch, buffers }
     }
 
     /// Takes jobs until there are none; after an interrupt, those that have been read already.
-    fn work(&mut self, jobs: &Receiver<Job>, interrupted: &Receiver<()>, done: &Sender<(u64, Done)>) {
+    fn work(
+        &mut self,
+        jobs: &Receiver<Job<S::Outcome>>,
+        interrupted: &Receiver<()>,
+        done: &Sender<(u64, Done<S::Outcome>)>,
+    ) {
         loop {
             let job = select! {
                 recv(jobs) -> job => job.ok(),
@@ -220,43 +270,36 @@ impl<'d> Hand<'d> {
         }
     }
 
-    fn block(&mut self, block: Block<Format>) -> Done {
+    fn block(&mut self, block: Block<Format>) -> Done<S::Outcome> {
         let path = Arc::clone(&block.origin);
         let format = block.format.name();
         let (first_record, offset) = (block.first_record, block.offset);
-        let mut outcome = Outcome::default();
-        let matched = guard::catch(|| {
+        let worked = guard::catch(|| {
             let recycled = decode(&self.context, &mut self.decoder, block, &mut self.batch);
             // The reader may be gone; then nobody needs buffers.
             let _ = self.buffers.send(recycled);
-            self.worker.run(&self.batch, &mut outcome);
+            let (events, defects) = (self.batch.len() as u64, std::mem::take(&mut self.batch.defects));
+            (events, defects, self.stage.run(&mut self.worker, &mut self.batch))
         });
-        if let Err(panic) = matched {
+        let (events, defects, outcome) = worked.unwrap_or_else(|panic| {
             let reason = format!(
-                "internal error, please report it: {panic} (block at offset {offset}, records from {first_record}, is not hunted)"
+                "internal error, please report it: {panic} (block at offset {offset}, records from {first_record}, is left out)"
             );
             let defect = Defect { origin: Arc::clone(&path), place: Place::Offset(offset), reason };
             // What a panic left behind cannot be trusted.
-            *self = Self::new(self.detector, self.context, self.buffers.clone());
-            return Done::Block {
-                path,
-                format,
-                outcome: Outcome::default(),
-                events: 0,
-                defects: vec![defect],
-            };
-        }
-        let events = self.batch.len() as u64;
-        Done::Block { path, format, outcome, events, defects: std::mem::take(&mut self.batch.defects) }
+            *self = Self::new(self.stage, self.context, self.buffers.clone());
+            (0, vec![defect], S::Outcome::default())
+        });
+        Done::Block { path, format, outcome, events, defects }
     }
 }
 
 /// Puts results back into the order of their numbers. After an interrupt numbers may be missing
 /// at the end; what came behind the gap is taken all the same.
-fn collect(
-    done: &Receiver<(u64, Done)>,
+fn collect<T>(
+    done: &Receiver<(u64, Done<T>)>,
     permits: &Sender<()>,
-    take: &mut dyn FnMut(Done) -> anyhow::Result<()>,
+    take: &mut dyn FnMut(Done<T>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut early = BTreeMap::new();
     let mut next = 0;

@@ -26,8 +26,9 @@ pub(crate) fn account_text(account: &Account, paint: Paint, width: usize) -> Str
         out.push('\n');
     }
     let room = width.saturating_sub(TITLE_LEN + 1);
-    let sections: [(&str, Vec<Line>); 6] = [
+    let sections: [(&str, Vec<Line>); 7] = [
         ("read", read(account)),
+        ("coverage", coverage(account)),
         ("log sources", log_sources(account)),
         ("rules", rules(account, room)),
         ("indicators", indicators(account)),
@@ -103,6 +104,35 @@ fn read(account: &Account) -> Vec<Line> {
             "{} outside the window of time, or without time",
             counted(account.events_outside_time, "event")
         )));
+    }
+    lines
+}
+
+/// What of an archive was searched, and what was not.
+fn coverage(account: &Account) -> Vec<Line> {
+    let Some(coverage) = &account.coverage else { return Vec::new() };
+    let end = |text: &Option<String>, open: &str| text.clone().unwrap_or_else(|| open.to_owned());
+    let mut lines = vec![Line::Cut(format!(
+        "window {} to {}; {} held there, {} to {}",
+        end(&coverage.from, "the beginning"),
+        end(&coverage.to, "the end"),
+        counted(coverage.events_held, "event"),
+        end(&coverage.first, "no time"),
+        end(&coverage.last, "no time"),
+    ))];
+    lines.push(Line::Cut(format!(
+        "{} searched, {} passed over (outside the window, or no rule is about them)",
+        counted(coverage.files_searched, "file"),
+        grouped(coverage.files_passed_over),
+    )));
+    for (source, events) in &coverage.log_sources_passed_over {
+        lines.push(Line::Cut(format!(
+            "{source:<44} {:>12}   no rule is about them",
+            counted(*events, "event")
+        )));
+    }
+    for file in &coverage.files_missing {
+        lines.push(Line::Whole(format!("NOT SEARCHED: {}", visible(file))));
     }
     lines
 }

@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "besa",
         &[
             "besa-alliance",
+            "besa-archive",
             "besa-detect",
             "besa-event",
             "besa-evidence",

@@ -1,0 +1,140 @@
+//! Arguments of the archive: events kept, and searched again.
+
+use std::path::PathBuf;
+
+use besa_event::Timestamp;
+use clap::{Args, Subcommand};
+
+use super::hunt::{FindingsArgs, time};
+use super::{IntelArgs, RuleArgs, examples};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArchiveCommand {
+    Add(Box<ArchiveAddArgs>),
+    Hunt(Box<ArchiveHuntArgs>),
+    /// What an archive holds: days, log sources, events, bytes.
+    Stats {
+        #[command(flatten)]
+        place: ArchiveArgs,
+
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read everything and compare it with what was written.
+    ///
+    /// Exit code 0: whole, 1: something is missing or damaged.
+    Verify {
+        #[command(flatten)]
+        place: ArchiveArgs,
+    },
+    /// Delete files all of whose events are older than so many days; what is held stays.
+    Retain {
+        #[command(flatten)]
+        place: ArchiveArgs,
+
+        /// Age in days, of the events; of events without a time, since they were added.
+        #[arg(long, value_name = "N")]
+        days: u32,
+
+        /// Only this log source, as `stats` shows it or a leading part (may be given again).
+        #[arg(long, value_name = "NAME")]
+        source: Vec<String>,
+    },
+    Hold(ArchiveHoldArgs),
+    /// Make larger files of the small ones of each day and log source; no event changes.
+    Compact {
+        #[command(flatten)]
+        place: ArchiveArgs,
+    },
+}
+
+/// Where the archive is.
+#[derive(Debug, Args)]
+pub(crate) struct ArchiveArgs {
+    /// The archive: a folder, or s3://bucket/prefix with the usual AWS_… variables.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) archive: String,
+}
+
+/// Keep the events of evidence, so that they can be hunted through again.
+///
+/// Reads what `besa hunt` reads and writes Parquet files by day and log source, which other tools
+/// read too. When it ends, everything is on the disk; Ctrl-C ends reading and keeps what was read.
+/// The same evidence added twice is there twice. Exit code 0; 2 error; 130 stopped.
+#[derive(Debug, Args)]
+#[command(after_help = examples::ARCHIVE_ADD)]
+pub(crate) struct ArchiveAddArgs {
+    /// Evidence: files, folders, archives; `-` for standard input.
+    #[arg(required = true, value_name = "EVIDENCE")]
+    pub(crate) evidence: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) place: ArchiveArgs,
+
+    /// Also keep what was deleted or overwritten in Windows event logs.
+    #[arg(long)]
+    pub(crate) carve: bool,
+
+    /// Threads that decode [default: all cores].
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+
+    /// Write every defect to this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) defects: Option<PathBuf>,
+
+    /// The summary as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Hunt through what was kept.
+///
+/// Rules, indicators, output and account are those of `besa hunt`, and so are the findings. The
+/// account says which window, files and log sources were searched, and names files that are
+/// missing or damaged; then the exit code is never 0. Files are chosen by time and log source; the
+/// index of observables is not used yet. Exit codes: 0 nothing found, 1 findings, 2 error or
+/// nothing found in what could be read, 130 stopped before anything was found.
+#[derive(Debug, Args)]
+#[command(after_help = examples::ARCHIVE_HUNT)]
+pub(crate) struct ArchiveHuntArgs {
+    #[command(flatten)]
+    pub(crate) place: ArchiveArgs,
+
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+
+    #[command(flatten)]
+    pub(crate) intel: IntelArgs,
+
+    #[command(flatten)]
+    pub(crate) findings: FindingsArgs,
+}
+
+/// Place a legal hold: while it stands, `retain` deletes nothing that it touches.
+#[derive(Debug, Args)]
+pub(crate) struct ArchiveHoldArgs {
+    #[command(flatten)]
+    pub(crate) place: ArchiveArgs,
+
+    /// Name of the case; a hold of the same name is replaced.
+    #[arg(value_name = "CASE")]
+    pub(crate) case: String,
+
+    /// Hold events at or after this time.
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    pub(crate) from: Option<Timestamp>,
+
+    /// Hold events before this time.
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    pub(crate) to: Option<Timestamp>,
+
+    /// Only this log source (may be given again).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Vec<String>,
+
+    /// Release the hold instead.
+    #[arg(long, conflicts_with_all = ["from", "to", "source"])]
+    pub(crate) release: bool,
+}
