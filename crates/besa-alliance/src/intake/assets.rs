@@ -185,16 +185,17 @@ impl Assets {
             list.iter().map(|text| Net::parse(text).ok_or_else(|| AssetsError::Net(text.clone()))).collect()
         };
         let names = |list: &[String]| list.iter().map(|name| plain_domain(name)).collect::<Vec<_>>();
-        let mut assets = Self::default();
-        assets.own_nets = nets(&file.networks)?;
-        assets.allowed_nets.extend(nets(&file.allowed_networks)?);
-        assets.own_domains = names(&file.domains);
-        assets.own_domains.extend(names(&file.email_domains));
-        assets.own_hosts = names(&file.hosts);
-        assets.allowed_domains.extend(names(&file.allowed_domains));
-        assets.allowed_hashes.extend(file.allowed_hashes.iter().map(|hash| hash.to_ascii_lowercase()));
-        assets.suffixes = names(&file.public_suffixes);
-        Ok(assets)
+        let built_in = Self::default();
+        Ok(Self {
+            own_nets: nets(&file.networks)?,
+            own_domains: [names(&file.domains), names(&file.email_domains)].concat(),
+            own_hosts: names(&file.hosts),
+            allowed_nets: [built_in.allowed_nets, nets(&file.allowed_networks)?].concat(),
+            allowed_domains: [built_in.allowed_domains, names(&file.allowed_domains)].concat(),
+            allowed_hashes: [built_in.allowed_hashes, file.allowed_hashes].concat(),
+            suffixes: names(&file.public_suffixes),
+            reserved: built_in.reserved,
+        })
     }
 
     pub(super) fn is_own_net(&self, net: Net) -> bool {

@@ -74,13 +74,15 @@ impl<'a> Graph<'a> {
         self.nodes.len() - 1
     }
 
-    /// An older version goes only where the newest may go: markings are raised by a new version.
+    /// An older version, or the same that came another way, goes only where the newest may go: markings are raised by a new version.
     fn seed(&mut self, held: &Held<'_>) -> usize {
         let place = self.add(held);
         let Some(node) = self.nodes.get_mut(place) else { return place };
         let key = node.key();
         match self.policy.catalogue.held(&key) {
-            Some(newest) if newest.raw != held.raw => {
+            Some(newest)
+                if newest.raw != held.raw || newest.from != held.from || newest.under != held.under =>
+            {
                 if !node.hidden {
                     node.edges.push(Edge { path: Vec::new(), to: key, effect: Effect::Stays });
                 }

@@ -91,7 +91,7 @@ pub(super) fn judge(policy: &Policy<'_>, held: &Held<'_>, lookup: Lookup<'_>) ->
     node.steps.push(allow(Rule::Recipient, format!("`{}` may be served", policy.recipient.as_str())));
     let creator = node.source.get("created_by_ref").and_then(Value::as_str);
     let creator = creator.map(str::to_ascii_lowercase);
-    let member = policy.recipient.member().map(|member| member.as_str());
+    let member = policy.recipient.member().map(crate::member::MemberId::as_str);
     let asking = Asking {
         recipient: policy.recipient,
         membership: policy.membership,

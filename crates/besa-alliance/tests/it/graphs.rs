@@ -235,7 +235,7 @@ impl World {
         match self.dice.below(8) {
             0 => {
                 object["extensions"] =
-                    json!({"extension-definition--00000000-0000-4000-8000-00000000000f": {"a": 1}})
+                    json!({"extension-definition--00000000-0000-4000-8000-00000000000f": {"a": 1}});
             }
             1 => {
                 object["definition_type"] = "statement".into();
@@ -430,7 +430,7 @@ impl World {
         while let Some((path, value)) = todo.pop() {
             match value {
                 Value::Array(list) => {
-                    todo.extend(list.iter().enumerate().map(|(at, value)| (format!("{path}.[{at}]"), value)))
+                    todo.extend(list.iter().enumerate().map(|(at, value)| (format!("{path}.[{at}]"), value)));
                 }
                 Value::Object(inner) => {
                     todo.extend(inner.iter().map(|(key, value)| (format!("{path}.{key}"), value)));

@@ -116,11 +116,11 @@ fn an_analysts_word_stands() {
     };
     let few = Arrivals::default();
     let release = decision(Word::Release, &poison);
-    assert_eq!(verdict(&poison, &[release.clone()], few), Verdict::Accept);
+    assert_eq!(verdict(&poison, std::slice::from_ref(&release), few), Verdict::Accept);
     // The word was about that text: a new version is looked at again.
     let mut other = poison.clone();
     other["pattern"] = "[ipv4-addr:value = '8.8.4.4']".into();
-    assert_eq!(checks(&verdict(&other, &[release.clone()], few)), [Check::AllowList]);
+    assert_eq!(checks(&verdict(&other, std::slice::from_ref(&release), few)), [Check::AllowList]);
     let found = verdict(&other, &[decision(Word::Deny, &poison), release], few);
     assert!(matches!(found, Verdict::Refuse(_)), "{found:?}");
 }

@@ -341,7 +341,8 @@ class Case:
 
         own = obj["id"].lower()
         newest = self.newest.get(own)
-        if newest is not None and self.held[newest][1]["raw"] != held["raw"] and not goes[newest]:
+        same = newest is None or all(self.held[newest][1][k] == held[k] for k in ("raw", "from", "under"))
+        if not same and not goes[newest]:
             return None
         redactable = (
             obj.get("spec_version") == "2.1" and "created" in obj and "modified" in obj and kind not in SCO

@@ -1,3 +1,5 @@
+//! Every level against the definition, byte by byte.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -23,6 +23,8 @@ fn short_help() {
           scenario     The built-in attack scenario
           serve        Serve the store of intelligence over TAXII 2.1
           intel        The store of intelligence: objects in, out, and found
+          release      What may leave this node, to whom, and why
+          intake       What comes from allies: poison is held
           taxii        Exchange with other TAXII servers: look, pull, push
           collection   The node's collections, and who may use them
           user         The node's users
