@@ -192,7 +192,9 @@ impl FieldIndex {
         for (table, text) in [(&self.exact, folded), (&self.exact_cased, text)] {
             if !table.is_empty() {
                 let hash = self.seed.hash_one(text);
-                out.extend(table.find(hash, |entry| exact_text(leaves, &self.leaves, *entry) == text));
+                // Rules spell one text in several cases, so a text may have several entries.
+                let same = |entry: &&Entry| exact_text(leaves, &self.leaves, **entry) == text;
+                out.extend(table.iter_hash(hash).filter(same));
             }
         }
     }
