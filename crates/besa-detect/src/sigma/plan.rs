@@ -174,7 +174,7 @@ impl Plan {
     }
 
     fn fill(&mut self, used: Vec<LeafId>, triggers: &[(LeafId, u32)], leaves: &[Leaf], shared: &Shared) {
-        let mut by_field: BTreeMap<Option<FieldId>, (Vec<LeafId>, Vec<(LeafId, u32)>)> = BTreeMap::new();
+        let mut by_field: BTreeMap<Option<FieldId>, TestsAndTriggers> = BTreeMap::new();
         let field_of = |id: LeafId| leaves[id.index()].field;
         for id in used {
             by_field.entry(field_of(id)).or_default().0.push(id);
@@ -213,6 +213,9 @@ impl Plan {
         self.hot.get(field.index()).is_some_and(|hot| *hot).then(|| self.slot(field)).flatten()
     }
 }
+
+/// Tests of one field, and those of them that trigger rules, with the rule; both ascending.
+type TestsAndTriggers = (Vec<LeafId>, Vec<(LeafId, u32)>);
 
 fn collect(expr: &Expr, out: &mut Vec<LeafId>) {
     match expr {
