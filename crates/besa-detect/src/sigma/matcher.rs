@@ -15,8 +15,6 @@ use super::program::{CompileError, Compiler, Expr, Program};
 #[derive(Debug)]
 pub struct SigmaMatcher {
     program: Program,
-    /// Whether a rule is held only against events of its log source.
-    routed: bool,
     /// Per log source, its plan.
     plans: RwLock<Vec<Arc<OnceLock<Plan>>>>,
     shared: Shared,
@@ -113,13 +111,7 @@ impl SigmaMatcher {
             }
         }
         let program = compiler.finish();
-        (Self { program, routed: true, plans: RwLock::default(), shared: Shared::default() }, errors)
-    }
-
-    /// Holds every rule against every event, whatever its log source.
-    #[must_use]
-    pub fn unrouted(self) -> Self {
-        Self { routed: false, ..self }
+        (Self { program, plans: RwLock::default(), shared: Shared::default() }, errors)
     }
 
     /// How many rules there are.
@@ -298,12 +290,11 @@ impl SigmaMatcher {
     }
 
     fn plan(&self, dictionary: &Dictionary, sources: &LogSources, class: LogSourceId) -> Plan {
-        let class = self.routed.then(|| sources.get(class));
-        Plan::build(&self.program, dictionary, class.as_deref(), &self.shared)
+        Plan::build(&self.program, dictionary, &sources.get(class), &self.shared)
     }
 
     fn plan_cell(&self, class: LogSourceId) -> Arc<OnceLock<Plan>> {
-        let index = if self.routed { usize::from(class.0) } else { 0 };
+        let index = usize::from(class.0);
         if let Some(cell) = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(index) {
             return Arc::clone(cell);
         }

@@ -138,11 +138,11 @@ impl Slot {
 }
 
 impl Plan {
-    /// Of the rules about `class`; of all rules if there is none.
+    /// Of the rules about `class`.
     pub(crate) fn build(
         program: &Program,
         dictionary: &Dictionary,
-        class: Option<&LogSource>,
+        class: &LogSource,
         shared: &Shared,
     ) -> Self {
         let mut plan = Self {
@@ -155,7 +155,7 @@ impl Plan {
         for (number, rule) in (0_u32..).zip(&program.rules) {
             let asks = &rule.logsource;
             let parts = [&asks.product, &asks.category, &asks.service].map(|part| part.as_deref());
-            if class.is_some_and(|class| !class.admits(parts[0], parts[1], parts[2])) {
+            if !class.admits(parts[0], parts[1], parts[2]) {
                 continue;
             }
             plan.rules.push(number);
