@@ -38,7 +38,7 @@ pub(super) struct Name {
     /// Set if its text may be a document: the path under which that document's fields stand.
     pub(super) inner: Option<&'static str>,
     pub(super) second_names: SecondNames,
-    /// Tells one path from another within a record.
+    /// Tells one path from another within a record, even where the table started anew in it.
     pub(super) path: u32,
 }
 
@@ -107,6 +107,8 @@ pub(super) struct Names {
     slots: Vec<Slot>,
     used_slots: usize,
     by_path: HashMap<Box<[u8]>, u32>,
+    /// How many paths were ever learnt.
+    paths: u32,
     /// The path looked up last: records of one source have their names in one order.
     last: u32,
     bytes: Vec<u8>,
@@ -155,6 +157,7 @@ impl Default for Names {
             slots: vec![EMPTY; SLOTS],
             used_slots: 0,
             by_path: HashMap::new(),
+            paths: 0,
             last: 0,
             bytes: Vec::new(),
             hasher: RandomState::default(),
@@ -324,7 +327,8 @@ impl Names {
         self.bytes.extend_from_slice(&called);
         let mut name = self.meaning(context, path, &called);
         let index = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-        name.path = index;
+        name.path = self.paths;
+        self.paths = self.paths.wrapping_add(1);
         let is_local = name.field.is_none() && context.keep == Keep::Everything;
         let is_idle = !is_local
             && name.field.is_none()
@@ -577,9 +581,12 @@ mod tests {
     #[test]
     fn a_full_table_starts_anew_and_says_the_same() {
         check(Keep::Named, |checked| {
+            let mut met = std::collections::HashSet::new();
             for round in 0..2 {
                 for number in 0..PATHS_MAX + 100 {
-                    checked.leaf(&[], &format!("p{number}"));
+                    let name = checked.leaf(&[], &format!("p{number}"));
+                    let is_new = round > 0 || met.insert(name.path);
+                    assert!(is_new, "one number for two paths of a record");
                     if number % 1_000 == round {
                         checked.leaf(&["a"], "b");
                         checked.leaf(&[], "a.b");
