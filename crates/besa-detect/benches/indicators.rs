@@ -101,7 +101,7 @@ fn bundle(indicators: u64) -> String {
         let time = format!("2026-09-21T{hour:02}:{minute:02}:{second:02}.{milli:03}Z");
         let _ = write!(
             text,
-            r#",{{"type":"indicator","spec_version":"2.1","id":"indicator--{:08x}-0000-4000-8000-000000000000","created_by_ref":"identity--00000000-0000-4000-8000-000000000001","created":"{time}","modified":"{time}","name":"Indicator {number}","pattern":"[{} {relation} '{value}']","pattern_type":"stix","valid_from":"{time}","labels":["malicious-activity"],"confidence":80}}"#,
+            r#",{{"type":"indicator","spec_version":"2.1","id":"indicator--{number:08x}-0000-4000-8000-000000000000","created_by_ref":"identity--00000000-0000-4000-8000-000000000001","created":"{time}","modified":"{time}","name":"Indicator {number}","pattern":"[{path} {relation} '{value}']","pattern_type":"stix","valid_from":"{time}","labels":["malicious-activity"],"confidence":80}}"#,
             number, path
         );
     }
@@ -256,6 +256,7 @@ fn resident() -> Option<u64> {
 
 /// Prints time and memory of one load; the memory by the matcher's own account and by the system,
 /// whose figure holds what the allocator kept of the load.
+#[allow(clippy::print_stdout)]
 fn load_once(name: &str, indicators: u64, text: &str, said: u64) {
     let (before, start) = (resident().unwrap_or(0), Instant::now());
     let matching = compile(name, text);
