@@ -102,7 +102,6 @@ fn bundle(indicators: u64) -> String {
         let _ = write!(
             text,
             r#",{{"type":"indicator","spec_version":"2.1","id":"indicator--{number:08x}-0000-4000-8000-000000000000","created_by_ref":"identity--00000000-0000-4000-8000-000000000001","created":"{time}","modified":"{time}","name":"Indicator {number}","pattern":"[{path} {relation} '{value}']","pattern_type":"stix","valid_from":"{time}","labels":["malicious-activity"],"confidence":80}}"#,
-            number, path
         );
     }
     text.push_str("]}");
