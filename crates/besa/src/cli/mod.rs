@@ -1,6 +1,7 @@
 //! The arguments of `besa` and the help that teaches them; what they do is in `commands`.
 
 mod alliance;
+mod authority;
 mod examples;
 mod exchange;
 mod hunt;
@@ -8,6 +9,9 @@ mod node;
 mod tools;
 
 pub(crate) use alliance::{IntakeCommand, ReleaseCommand, ReleaseExplainArgs};
+pub(crate) use authority::{
+    AuthorityCommand, ChainVerifyArgs, CharterCommand, KeyArgs, NewFile, ReleaseCheckArgs,
+};
 pub(crate) use exchange::{IntelCommand, PeerArgs, TaxiiCommand};
 pub(crate) use hunt::{DemoArgs, ExplainArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
 pub(crate) use node::{
@@ -69,6 +73,12 @@ pub(crate) enum Command {
     /// What comes from allies: poison is held.
     #[command(subcommand)]
     Intake(IntakeCommand),
+    /// A member's keys, and its signature; files only.
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
+    /// Who the members of an alliance are, by which rules; files only.
+    #[command(subcommand)]
+    Charter(CharterCommand),
     /// Exchange with other TAXII servers: look, pull, push.
     #[command(subcommand)]
     Taxii(TaxiiCommand),

@@ -1,7 +1,11 @@
 //! What each subcommand does. Each function returns the exit code.
 
 mod audit;
+mod authority;
 mod backup;
+mod chain;
+mod charter;
+mod charter_spec;
 mod collection;
 mod demo;
 mod explain;
@@ -9,6 +13,7 @@ mod hunt;
 mod input;
 mod intake;
 mod intel;
+mod new_file;
 mod node;
 mod pattern;
 mod release;
@@ -37,6 +42,8 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> anyhow::Result<u8> {
         Command::Intel(command) => intel::run(&command, terminal),
         Command::Release(command) => release::run(&command, terminal),
         Command::Intake(command) => intake::run(&command, terminal),
+        Command::Authority(command) => authority::run(&command, terminal),
+        Command::Charter(command) => charter::run(&command, terminal),
         Command::Taxii(command) => taxii::run(&command, terminal),
         Command::Collection(command) => collection::run(&command),
         Command::User(command) => user::run(&command),

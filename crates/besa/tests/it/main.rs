@@ -1,5 +1,6 @@
 //! The `besa` binary as its users run it: arguments in, text and exit code out.
 
+mod authority;
 mod demo;
 mod foreign;
 mod formats;
