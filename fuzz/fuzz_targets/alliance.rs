@@ -18,6 +18,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(charter) = Charter::parse(text) {
         assert_eq!(Charter::parse(&charter.text()).unwrap().digest, charter.digest);
     }
+    let _ = (Charter::parse_draft(text), KeyStatement::parse_draft(text));
     let _ = (KeyStatement::parse(text), Proof::parse(text), released_object(text));
     let _ = (public_key_of_file(text), SecretKey::from_node_file(text));
 });

@@ -163,6 +163,12 @@ impl Charter {
         Self::opened(Opened::read(text)?)
     }
 
+    /// Reads a charter that may still lack every signature, for those who sign it. Nobody takes one
+    /// from the network this way.
+    pub fn parse_draft(text: &str) -> Result<Self, Refusal> {
+        Self::opened(Opened::read_draft(text)?)
+    }
+
     pub(crate) fn opened(opened: Opened) -> Result<Self, Refusal> {
         if opened.kind != Kind::Charter {
             return Err(FormatError::Type(opened.kind.object_type().to_owned()).into());
@@ -412,13 +418,27 @@ impl Limits {
 impl KeyStatement {
     /// Reads a statement and checks the rules that it can break alone.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
-        let opened = Opened::read(text)?;
+        Self::opened(Opened::read(text)?)
+    }
+
+    /// Reads a statement that may still lack its signature, for the authority that signs it.
+    pub fn parse_draft(text: &str) -> Result<Self, Refusal> {
+        Self::opened(Opened::read_draft(text)?)
+    }
+
+    fn opened(opened: Opened) -> Result<Self, Refusal> {
         if opened.kind != Kind::Keys {
             return Err(FormatError::Type(opened.kind.object_type().to_owned()).into());
         }
         let statement: Self = opened.into_signed()?;
         statement.contents.check()?;
         Ok(statement)
+    }
+
+    /// A new statement without its signature yet.
+    pub fn draft(created: Instant, contents: KeyContents) -> Result<Self, Refusal> {
+        contents.check()?;
+        Ok(Self::unsigned(Kind::Keys, created, contents)?)
     }
 
     /// A statement signed by a member's authority key.

@@ -372,16 +372,23 @@ fn fingerprint(of: FingerprintOf, bytes: &[u8; 32]) -> String {
 /// Whether two fingerprints are the same to a person: case and spaces do not count, and the letters
 /// left out of the alphabet mean the digits they look like.
 pub fn same_fingerprint(a: &str, b: &str) -> bool {
-    let plain = |text: &str| -> String {
-        let kept = text.chars().filter(|c| !c.is_whitespace() && *c != '-');
-        kept.map(|c| match c.to_ascii_uppercase() {
-            'O' => '0',
-            'I' | 'L' => '1',
-            c => c,
-        })
-        .collect()
-    };
-    plain(a) == plain(b)
+    plain_fingerprint(a) == plain_fingerprint(b)
+}
+
+/// Whether a text has the form of a fingerprint, as people may write it.
+pub fn is_fingerprint(text: &str) -> bool {
+    let plain = plain_fingerprint(text);
+    plain.len() == 32 && plain.bytes().all(|byte| byte.is_ascii_alphanumeric() && byte != b'U')
+}
+
+fn plain_fingerprint(text: &str) -> String {
+    let kept = text.chars().filter(|c| !c.is_whitespace() && *c != '-');
+    kept.map(|c| match c.to_ascii_uppercase() {
+        'O' => '0',
+        'I' | 'L' => '1',
+        c => c,
+    })
+    .collect()
 }
 
 #[cfg(test)]

@@ -202,8 +202,17 @@ impl Opened {
         Self::from_value(exact_value(text, SIGNED_BYTES_MAX)?)
     }
 
+    /// The same for a draft, which need not bear a signature yet.
+    pub(crate) fn read_draft(text: &str) -> Result<Self, FormatError> {
+        Self::take(exact_value(text, SIGNED_BYTES_MAX)?, |_| true)
+    }
+
     /// Takes an object whose text has one meaning.
     pub(crate) fn from_value(value: Value) -> Result<Self, FormatError> {
+        Self::take(value, |kind| kind == Kind::Proof)
+    }
+
+    fn take(value: Value, may_be_unsigned: impl Fn(Kind) -> bool) -> Result<Self, FormatError> {
         let Value::Object(mut body) = value else { return Err(FormatError::Type("no object".to_owned())) };
         let object_type = body.get("type").and_then(Value::as_str).unwrap_or_default();
         let kind = Kind::of_type(object_type)
@@ -214,7 +223,7 @@ impl Opened {
             _ => return Err(FormatError::shape(kind, "it has no `id`")),
         };
         let signatures = match body.swap_remove("signatures") {
-            None if kind == Kind::Proof => Vec::new(),
+            None if may_be_unsigned(kind) => Vec::new(),
             signatures => read_signatures(signatures)?,
         };
         Ok(Self { kind, body, id, signatures })
@@ -368,7 +377,7 @@ impl<T: Serialize> Signed<T> {
         Ok(unsigned)
     }
 
-    /// A new object without signatures, for others to sign; it cannot be read back until one has.
+    /// A new object without signatures, for others to sign; read back as a draft only.
     pub fn unsigned(kind: Kind, created: Instant, contents: T) -> Result<Self, FormatError> {
         let created = to_millis(created);
         let frame = Frame {

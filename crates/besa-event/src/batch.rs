@@ -381,6 +381,20 @@ impl<'a> Event<'a> {
         inside.then(|| inner.start - raw.start..inner.end - raw.start)
     }
 
+    /// The shortest stretches of the evidence's bytes and of the decoded bytes in which all of its
+    /// values lie. What else lies there belongs to no value, or to another event.
+    #[must_use]
+    pub fn stretches(self) -> [&'a [u8]; 2] {
+        let mut ranges = [(usize::MAX, 0); 2];
+        for field in self.raw_fields().iter().filter(|field| !field.span.is_empty()) {
+            let range = field.span.range();
+            let (start, end) = &mut ranges[usize::from(field.span.start & DECODED != 0)];
+            (*start, *end) = ((*start).min(range.start), (*end).max(range.end));
+        }
+        let [bytes, decoded] = ranges.map(|(start, end)| start..end);
+        [self.batch.bytes.get(bytes).unwrap_or_default(), self.batch.decoded.get(decoded).unwrap_or_default()]
+    }
+
     /// Its fields in the order of the record.
     pub fn fields(self) -> impl ExactSizeIterator<Item = FieldView<'a>> {
         self.raw_fields().iter().map(move |field| FieldView { name: field.name, value: self.value(field) })

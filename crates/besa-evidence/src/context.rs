@@ -44,6 +44,8 @@ pub struct Limits {
     pub decompressed_len_bytes_max: u64,
     /// Decompressed to compressed bytes of one member, once it is past 64 MiB.
     pub ratio_max: u64,
+    /// Threads that decompress beside the reader: 0 or 1.
+    pub decompression_threads_max: usize,
     /// Members of one container.
     pub members_max: u64,
     /// Nesting of a JSON record.
@@ -60,6 +62,7 @@ impl Default for Limits {
             container_depth_max: 6,
             decompressed_len_bytes_max: 1 << 40,
             ratio_max: 1_000,
+            decompression_threads_max: 1,
             members_max: 1_000_000,
             json_depth_max: 64,
             fields_max: 16_384,

@@ -38,7 +38,7 @@ pub(crate) fn utf16_of(sample: &[u8]) -> Option<Utf16> {
 /// Reads UTF-16 as UTF-8; the byte order mark is left out, what is not a character becomes
 /// U+FFFD.
 pub(crate) struct Utf16Reader<'a> {
-    inner: &'a mut dyn Read,
+    inner: &'a mut (dyn Read + Send),
     order: Utf16,
     raw: Vec<u8>,
     /// An odd byte or a high surrogate that waits for what follows.
@@ -50,7 +50,7 @@ pub(crate) struct Utf16Reader<'a> {
 }
 
 impl<'a> Utf16Reader<'a> {
-    pub(crate) fn new(inner: &'a mut dyn Read, order: Utf16) -> Self {
+    pub(crate) fn new(inner: &'a mut (dyn Read + Send), order: Utf16) -> Self {
         Self {
             inner,
             order,

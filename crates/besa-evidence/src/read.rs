@@ -51,7 +51,7 @@ pub struct Account {
 pub fn read_all(
     context: &Context<'_>,
     name: &str,
-    input: &mut dyn Read,
+    input: &mut (dyn Read + Send),
     on_batch: &mut dyn FnMut(&Batch),
 ) -> Account {
     read_all_by(context, &mut Decoder::new(), name, input, on_batch)
@@ -61,7 +61,7 @@ fn read_all_by(
     context: &Context<'_>,
     decoder: &mut Decoder,
     name: &str,
-    input: &mut dyn Read,
+    input: &mut (dyn Read + Send),
     on_batch: &mut dyn FnMut(&Batch),
 ) -> Account {
     let mut account = Account::default();
@@ -146,6 +146,7 @@ pub fn decode_any(bytes: &[u8]) -> usize {
         record_len_bytes_max: 1 << 20,
         decompressed_len_bytes_max: 16 << 20,
         members_max: 1_000,
+        decompression_threads_max: 0,
         ..Limits::default()
     };
     let keep = Keep::Everything;

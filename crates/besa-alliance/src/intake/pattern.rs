@@ -70,10 +70,13 @@ fn test_values(test: &Comparison, assets: &Assets, reasons: &mut Vec<Reason>) {
         reasons.push(Reason { check: Check::Unspecific, why });
         return;
     }
-    let property = match test.path.steps.first() {
-        Some(Step::Property(property)) => property.as_str(),
-        _ => "",
-    };
+    // References lead to other objects: `dst_ref.value` is an address too.
+    let mut names = test.path.steps.iter().rev().filter_map(|step| match step {
+        Step::Property(name) => Some(name.as_str()),
+        _ => None,
+    });
+    let last = names.next().unwrap_or_default();
+    let property = if last == "hashes" || names.any(|name| name == "hashes") { "hashes" } else { last };
     for text in constants.iter().filter_map(|constant| match constant {
         Constant::String(text) => Some(text),
         _ => None,

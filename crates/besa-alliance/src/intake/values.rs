@@ -77,8 +77,10 @@ impl Searched {
             ("url", "value") => SearchKind::Url,
             ("email-addr", "value") => SearchKind::Email,
             (_, "hashes") => SearchKind::Hash,
-            ("file", "name") => SearchKind::File,
+            ("file" | "process" | "directory" | "email-message", "name") => SearchKind::File,
             (_, "value") if Net::parse(text).is_some() => SearchKind::Address,
+            (_, "value") if text.contains('@') => SearchKind::Email,
+            (_, "value") if text.contains('.') => SearchKind::Domain,
             _ => SearchKind::Text,
         };
         Self { kind, text: text.to_owned() }

@@ -86,6 +86,30 @@ fn a_first_charter_is_trusted_by_its_hash_and_accepted_by_all() {
 }
 
 #[test]
+fn drafts_are_read_by_signers_only() {
+    let draft = Charter::draft(at(0), first_contents()).unwrap();
+    assert_eq!(name(Charter::parse(&draft.text())), "malformed");
+    let mut read = Charter::parse_draft(&draft.text()).unwrap();
+    assert_eq!((read.digest, read.signatures.len()), (draft.digest, 0));
+    read.add_signature(&authority(1));
+    assert_eq!(Charter::parse(&read.text()).unwrap().digest, draft.digest);
+    for (from, to) in [("Allies", "Foes"), ("\"sequence\":0", "\"sequence\":0,\"signatures\":[]")] {
+        let altered = draft.text().replacen(from, to, 1);
+        assert_eq!(name(Charter::parse_draft(&altered)), "malformed", "{to}");
+    }
+    let contents = KeyContents {
+        alliance: draft.digest,
+        created_by_ref: id(1),
+        certified: vec![node_key(&node(1))],
+        revocations: Vec::new(),
+    };
+    let statement = KeyStatement::draft(at(0), contents).unwrap().text();
+    assert_eq!(name(KeyStatement::parse(&statement)), "malformed");
+    assert_eq!(KeyStatement::parse_draft(&statement).unwrap().signatures.len(), 0);
+    assert_eq!(name(KeyStatement::parse_draft(&draft.text())), "malformed");
+}
+
+#[test]
 fn two_charters_after_one() {
     let mut directory = directory();
     let ours = charter(100, next_contents(&directory), &[1, 2, 3]);

@@ -47,10 +47,10 @@ fn an_independent_oracle_agrees_on_every_byte() {
     let oracle = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/oracle.py");
     let spawned = Command::new("python3").arg(oracle).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let Ok(mut oracle) = spawned else {
-        println!("skipped: there is no python3");
+        eprintln!("skipped: there is no python3");
         return;
     };
-    println!("{cases} cases from seed {seed}");
+    eprintln!("{cases} cases from seed {seed}");
     let mut input = oracle.stdin.take().unwrap();
     let writer = std::thread::spawn(move || {
         for number in 0..cases {
@@ -82,7 +82,7 @@ fn an_independent_oracle_agrees_on_every_byte() {
     }
     writer.join().unwrap();
     assert!(oracle.wait().unwrap().success());
-    println!("withheld {}, whole {}, redacted {}", counts[0], counts[1], counts[2]);
+    eprintln!("withheld {}, whole {}, redacted {}", counts[0], counts[1], counts[2]);
     // A test in which nothing goes, or nothing is cut, would prove nothing.
     assert!(counts.iter().all(|count| *count > cases / 4), "{counts:?}");
 }
@@ -124,7 +124,7 @@ fn pages(case: &Case, visible: &[Released<Text>]) -> Vec<Page> {
 #[test]
 fn the_hidden_leave_no_trace() {
     let (cases, seed) = (number("BESA_POLICY_CASES", 1_500), number("BESA_POLICY_SEED", 1));
-    println!("{cases} cases from seed {seed}");
+    eprintln!("{cases} cases from seed {seed}");
     for number in 0..cases {
         let case = case(seed + number);
         let with = decide(&case, &case.things);

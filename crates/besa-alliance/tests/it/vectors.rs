@@ -66,7 +66,6 @@ fn python(folder: &Path) -> Option<PathBuf> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn python_agrees() {
     let folder = tempfile::tempdir().unwrap();
     let Some(python) = python(&folder.path().join("venv")) else {

@@ -154,7 +154,8 @@ impl IntelMatcher {
     /// named with its reason; all else works.
     #[must_use]
     pub fn compile(intel: Intel, names: &mut DictionaryBuilder) -> (Self, Vec<Refusal>) {
-        let Intel { values, patterns, catalogue, .. } = intel;
+        let Intel { values, patterns, mut catalogue, .. } = intel;
+        catalogue.freeze();
         let (patterns, refused) = Patterns::new(patterns);
         let refusals =
             refused.into_iter().map(|(record, reason)| refusal(&catalogue, record, reason)).collect();

@@ -1,22 +1,28 @@
 //! All value tests of one field in one class of events, answered in one pass over the value.
 //!
 //! ```text
-//! value ─fold─▶ exact:     hash look-up of the whole value
-//!               automaton: every literal that a part, glob or regex needs (Aho-Corasick)
-//!                            └─ position decides, or the test itself is run
-//!               scan:      tests without a literal (networks, numbers, `*`), one by one
+//! value ─fold─▶ exact:    hash look-up of the whole value
+//!               literals: every literal that a part, glob or regex needs
+//!                           └─ position decides, or the test itself is run
+//!               networks, numbers: the value is read once, then looked up, compared
+//!               scan:     tests without a literal (times, `*`, some regexes), one by one
 //! ```
 //!
-//! Soundness: a test sits in `exact` only if equality decides it, in the automaton only under a
-//! literal that every passing value holds, and otherwise in `scan`. So a prefilter may let too
+//! Soundness: a test sits in `exact` only if equality decides it, among the literals only under
+//! some that every passing value holds one of, and otherwise in `scan`. So a prefilter may let too
 //! much through, never too little.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, packed};
-use besa_event::Value;
-use hashbrown::HashMap;
+use std::hash::BuildHasher;
 
-use super::leaf::{Leaf, LeafId, LeafKind, PartAt};
+use aho_corasick::packed;
+use besa_event::Value;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::grams::LiteralSet;
+use super::leaf::{Leaf, LeafId, LeafKind, PartAt, parse_address, parse_number};
 use super::literals;
+use super::networks::Networks;
 use crate::text::{fold, fold_into};
 
 /// Position of a test in its index.
@@ -27,14 +33,18 @@ pub(crate) type Entry = u32;
 pub(crate) struct FieldIndex {
     /// The leaf of each entry.
     pub(crate) leaves: Vec<LeafId>,
-    exact: HashMap<Box<[u8]>, Vec<Entry>>,
-    exact_cased: HashMap<Box<[u8]>, Vec<Entry>>,
-    automaton: Option<AhoCorasick>,
-    /// Says in a fraction of the automaton's time that none of its literals occurs; for small
-    /// sets only, such as the keywords that one rule wants looked for in every value.
+    seed: RandomState,
+    /// Entries by their text.
+    exact: HashTable<Entry>,
+    exact_cased: HashTable<Entry>,
+    literals: LiteralSet,
+    /// Says in a fraction of the time that no literal occurs; for small sets only.
     gate: Option<packed::Searcher>,
-    /// Per literal of the automaton, what to do when it is found.
-    uses: Vec<Vec<Use>>,
+    /// Per literal, the end of its uses.
+    use_ends: Vec<u32>,
+    uses: Vec<Use>,
+    networks: Networks,
+    numbers: Vec<Entry>,
     scan: Vec<Entry>,
 }
 
@@ -46,7 +56,7 @@ struct Use {
 
 /// What decides once the literal was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Check {
+pub(crate) enum Check {
     /// Its position.
     At(PartAt),
     /// The test itself.
@@ -65,90 +75,89 @@ pub(crate) struct IndexScratch {
 
 const GATE_LITERALS_MAX: usize = 64;
 const GATE_LITERAL_LEN_BYTES_MIN: usize = 3;
+/// In shorter values the literals are looked for at once.
+const GATE_VALUE_LEN_BYTES_MIN: usize = 64;
 
-fn gate(literals: &[Vec<u8>]) -> Option<packed::Searcher> {
-    let small = literals.len() <= GATE_LITERALS_MAX;
+/// A searcher for a small set of literals, if they suit one.
+pub(crate) fn gate(literals: &[Vec<u8>]) -> Option<packed::Searcher> {
+    let small = !literals.is_empty() && literals.len() <= GATE_LITERALS_MAX;
     if !small || literals.iter().any(|literal| literal.len() < GATE_LITERAL_LEN_BYTES_MIN) {
         return None;
     }
     packed::Searcher::new(literals)
 }
 
+/// Folded literals of which every value that passes the test holds one, and what decides then.
+/// `None`: there are none, or equality, presence or another field decides.
+pub(crate) fn literals_of(kind: &LeafKind) -> Option<(Vec<Vec<u8>>, Check)> {
+    let (all, check) = match kind {
+        LeafKind::Part { text, at, cased: false } => (vec![text.to_vec()], Check::At(*at)),
+        LeafKind::Part { text, cased: true, .. } => (vec![fold(text)], Check::Run),
+        LeafKind::Glob { glob, .. } => (vec![fold(glob.longest_literal()?)], Check::Run),
+        LeafKind::Regex { source, .. } => (literals::required(source)?, Check::Run),
+        _ => return None,
+    };
+    all.iter().all(|literal| !literal.is_empty()).then_some((all, check))
+}
+
 impl FieldIndex {
     /// Compiles the tests; `leaves` are the program's.
     pub(crate) fn build(ids: Vec<LeafId>, leaves: &[Leaf]) -> Self {
         let mut index = Self { leaves: ids, ..Self::default() };
-        let mut literals: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut found: Vec<(Vec<u8>, Use)> = Vec::new();
         for entry in 0..index.leaves.len() {
             let kind = &leaves[index.leaves[entry].index()].kind;
-            index.place(u32::try_from(entry).unwrap_or(u32::MAX), kind, &mut literals);
+            index.place(u32::try_from(entry).unwrap_or(Entry::MAX), kind, leaves, &mut found);
         }
-        if !literals.is_empty() {
-            let mut patterns = vec![Vec::new(); literals.len()];
-            for (literal, at) in literals {
-                patterns[at] = literal;
-            }
-            index.gate = gate(&patterns);
-            // The contiguous NFA costs a tenth more time than the DFA and a twentieth of its
-            // memory. Building fails only past 2³¹ states, far beyond what rule limits allow;
-            // then every test is run on every value.
-            match AhoCorasick::builder()
-                .match_kind(MatchKind::Standard)
-                .kind(Some(AhoCorasickKind::ContiguousNFA))
-                .build(&patterns)
-            {
-                Ok(automaton) => index.automaton = Some(automaton),
-                Err(_) => {
-                    let all: Vec<Entry> = index.uses.iter().flatten().map(|each| each.entry).collect();
-                    index.scan.extend(all);
-                    index.scan.sort_unstable();
-                    index.scan.dedup();
-                }
-            }
-        }
+        index.set_literals(found);
         index
     }
 
-    fn place(&mut self, entry: Entry, kind: &LeafKind, literals: &mut HashMap<Vec<u8>, usize>) {
-        let mut under = |literal: Vec<u8>, check: Check, uses: &mut Vec<Vec<Use>>| {
-            let next = literals.len();
-            let at = *literals.entry(literal).or_insert(next);
-            if at == uses.len() {
-                uses.push(Vec::new());
-            }
-            uses[at].push(Use { entry, check });
-        };
-        match kind {
-            LeafKind::Exact { text, cased: false } => {
-                self.exact.entry(text.as_ref().into()).or_default().push(entry);
-            }
-            LeafKind::Exact { text, cased: true } => {
-                self.exact_cased.entry(text.as_ref().into()).or_default().push(entry);
-            }
-            LeafKind::Part { text, at, cased: false } => under(text.to_vec(), Check::At(*at), &mut self.uses),
-            LeafKind::Part { text, cased: true, .. } => under(fold(text), Check::Run, &mut self.uses),
-            LeafKind::Glob { glob, .. } => match glob.longest_literal() {
-                Some(literal) => under(fold(literal), Check::Run, &mut self.uses),
-                None => self.scan.push(entry),
-            },
-            LeafKind::Regex { source, .. } => match literals::required(source) {
-                Some(all) => {
-                    for literal in all {
-                        under(literal, Check::Run, &mut self.uses);
-                    }
-                }
-                None => self.scan.push(entry),
-            },
-            LeafKind::Cidr(_) | LeafKind::Compare { .. } | LeafKind::Time { .. } | LeafKind::AnyValue => {
-                self.scan.push(entry);
-            }
-            LeafKind::Null | LeafKind::Exists | LeafKind::FieldRef { .. } => {}
+    fn place(&mut self, entry: Entry, kind: &LeafKind, leaves: &[Leaf], found: &mut Vec<(Vec<u8>, Use)>) {
+        if let Some((literals, check)) = literals_of(kind) {
+            found.extend(literals.into_iter().map(|literal| (literal, Use { entry, check })));
+            return;
         }
+        match kind {
+            LeafKind::Exact { text, cased } => {
+                let ids = &self.leaves;
+                let table = if *cased { &mut self.exact_cased } else { &mut self.exact };
+                let rehash = |entry: &Entry| self.seed.hash_one(exact_text(leaves, ids, *entry));
+                table.insert_unique(self.seed.hash_one(&**text), entry, rehash);
+            }
+            LeafKind::Cidr(network) => self.networks.add(*network, entry),
+            LeafKind::Compare { .. } => self.numbers.push(entry),
+            LeafKind::Null | LeafKind::Exists | LeafKind::FieldRef { .. } => {}
+            _ => self.scan.push(entry),
+        }
+    }
+
+    /// Joins the uses of equal literals.
+    fn set_literals(&mut self, mut found: Vec<(Vec<u8>, Use)>) {
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut literals: Vec<Vec<u8>> = Vec::new();
+        for (literal, each) in found {
+            if literals.last() != Some(&literal) {
+                literals.push(literal);
+                self.use_ends.push(0);
+            }
+            self.uses.push(each);
+            if let Some(end) = self.use_ends.last_mut() {
+                *end = u32::try_from(self.uses.len()).unwrap_or(u32::MAX);
+            }
+        }
+        self.gate = gate(&literals);
+        self.literals = LiteralSet::build(&literals);
     }
 
     /// Whether no value needs to be looked at.
     pub(crate) fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.exact_cased.is_empty() && self.uses.is_empty() && self.scan.is_empty()
+        self.exact.is_empty()
+            && self.exact_cased.is_empty()
+            && self.uses.is_empty()
+            && self.networks.is_empty()
+            && self.numbers.is_empty()
+            && self.scan.is_empty()
     }
 
     /// Appends the entries whose test the value passes, each once. The value is not null and not
@@ -161,51 +170,125 @@ impl FieldIndex {
         out: &mut Vec<Entry>,
     ) {
         let IndexScratch { text: buffer, folded, decided, round } = scratch;
-        let text: &[u8] = match value.text() {
-            std::borrow::Cow::Borrowed(text) => text,
-            std::borrow::Cow::Owned(text) => {
-                *buffer = text;
-                buffer
-            }
-        };
+        let text = text_of(value, buffer);
         folded.clear();
         fold_into(text, folded);
-        if decided.len() < self.leaves.len() {
-            decided.resize(self.leaves.len(), 0);
+        self.equal(text, folded, leaves, out);
+        self.holding(text, folded, leaves, &mut Decided::new(decided, round, self.leaves.len()), out);
+        if !self.networks.is_empty()
+            && let Some(address) = parse_address(text)
+        {
+            self.networks.holding(address, out);
+        }
+        if !self.numbers.is_empty()
+            && let Some(number) = parse_number(text)
+        {
+            out.extend(self.numbers.iter().filter(|entry| self.kind(leaves, **entry).holds_number(number)));
+        }
+        out.extend(self.scan.iter().filter(|entry| self.kind(leaves, **entry).holds(text, folded)));
+    }
+
+    fn equal(&self, text: &[u8], folded: &[u8], leaves: &[Leaf], out: &mut Vec<Entry>) {
+        for (table, text) in [(&self.exact, folded), (&self.exact_cased, text)] {
+            if !table.is_empty() {
+                let hash = self.seed.hash_one(text);
+                // Rules spell one text in several cases, so a text may have several entries.
+                let same = |entry: &&Entry| exact_text(leaves, &self.leaves, **entry) == text;
+                out.extend(table.iter_hash(hash).filter(same));
+            }
+        }
+    }
+
+    fn holding(
+        &self,
+        text: &[u8],
+        folded: &[u8],
+        leaves: &[Leaf],
+        decided: &mut Decided<'_>,
+        out: &mut Vec<Entry>,
+    ) {
+        if self.uses.is_empty() {
+            return;
+        }
+        if folded.len() >= GATE_VALUE_LEN_BYTES_MIN
+            && self.gate.as_ref().is_some_and(|gate| gate.find(folded).is_none())
+        {
+            return;
+        }
+        self.literals.find(folded, |literal, start| {
+            for Use { entry, check } in self.uses_of(literal) {
+                if decided.is(*entry) {
+                    continue;
+                }
+                let passes = match check {
+                    Check::At(PartAt::Anywhere) => true,
+                    Check::At(PartAt::Start) => start == 0,
+                    Check::At(PartAt::End) => start + self.literals.literal(literal).len() == folded.len(),
+                    Check::Run => {
+                        decided.set(*entry);
+                        self.kind(leaves, *entry).holds(text, folded)
+                    }
+                };
+                if passes {
+                    decided.set(*entry);
+                    out.push(*entry);
+                }
+            }
+        });
+    }
+
+    fn uses_of(&self, literal: usize) -> &[Use] {
+        let start = literal.checked_sub(1).map_or(0, |before| self.use_ends[before] as usize);
+        &self.uses[start..self.use_ends[literal] as usize]
+    }
+
+    fn kind<'l>(&self, leaves: &'l [Leaf], entry: Entry) -> &'l LeafKind {
+        &leaves[self.leaves[entry as usize].index()].kind
+    }
+}
+
+/// The text of an entry that equality decides.
+fn exact_text<'l>(leaves: &'l [Leaf], ids: &[LeafId], entry: Entry) -> &'l [u8] {
+    match &leaves[ids[entry as usize].index()].kind {
+        LeafKind::Exact { text, .. } => text,
+        _ => &[],
+    }
+}
+
+/// The text of a value, unescaped into `buffer` where that is needed.
+fn text_of<'t>(value: Value<'t>, buffer: &'t mut Vec<u8>) -> &'t [u8] {
+    if value.kind != besa_event::ValueKind::JsonText || memchr::memchr(b'\\', value.bytes).is_none() {
+        return value.bytes;
+    }
+    buffer.clear();
+    besa_event::json_unescape(value.bytes, buffer);
+    buffer
+}
+
+/// Which entries have been decided for the value at hand.
+struct Decided<'s> {
+    cells: &'s mut Vec<u32>,
+    round: u32,
+}
+
+impl<'s> Decided<'s> {
+    fn new(cells: &'s mut Vec<u32>, round: &mut u32, entries: usize) -> Self {
+        if cells.len() < entries {
+            cells.resize(entries, 0);
         }
         *round = round.wrapping_add(1);
         if *round == 0 {
-            decided.fill(0);
+            cells.fill(0);
             *round = 1;
         }
+        Self { cells, round: *round }
+    }
 
-        let equal = self.exact.get(folded.as_slice()).into_iter().chain(self.exact_cased.get(text));
-        out.extend(equal.flatten());
-        let run = |entry: Entry| leaves[self.leaves[entry as usize].index()].kind.holds(text, folded);
-        if let Some(automaton) = &self.automaton
-            && self.gate.as_ref().is_none_or(|gate| gate.find(folded.as_slice()).is_some())
-        {
-            for found in automaton.find_overlapping_iter(folded.as_slice()) {
-                for Use { entry, check } in &self.uses[found.pattern().as_usize()] {
-                    if decided[*entry as usize] == *round {
-                        continue;
-                    }
-                    let passes = match check {
-                        Check::At(PartAt::Anywhere) => true,
-                        Check::At(PartAt::Start) => found.start() == 0,
-                        Check::At(PartAt::End) => found.end() == folded.len(),
-                        Check::Run => {
-                            decided[*entry as usize] = *round;
-                            run(*entry)
-                        }
-                    };
-                    if passes {
-                        decided[*entry as usize] = *round;
-                        out.push(*entry);
-                    }
-                }
-            }
-        }
-        out.extend(self.scan.iter().filter(|entry| run(**entry)));
+    fn is(&self, entry: Entry) -> bool {
+        self.cells[entry as usize] == self.round
+    }
+
+    fn set(&mut self, entry: Entry) {
+        self.cells[entry as usize] = self.round;
     }
 }

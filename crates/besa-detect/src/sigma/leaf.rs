@@ -197,6 +197,11 @@ impl LeafKind {
             Self::Null | Self::Exists | Self::FieldRef { .. } => false,
         }
     }
+
+    /// Whether a number passes; only for comparisons.
+    pub(crate) fn holds_number(&self, value: f64) -> bool {
+        matches!(self, Self::Compare { op, number } if compare(value, *op, *number))
+    }
 }
 
 pub(crate) fn part_holds(value: &[u8], wanted: &[u8], at: PartAt) -> bool {

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use besa_event::{Dictionary, DictionaryBuilder, Event, LogSourceId, LogSources, ValueKind};
+use besa_event::{Dictionary, DictionaryBuilder, Event, LogSourceId, LogSources, Value};
 use besa_sigma::Rule;
 
-use super::index::{Entry, IndexScratch};
+use super::index::{Entry, FieldIndex, IndexScratch};
 use super::leaf::{LeafId, LeafKind, field_ref_holds};
 use super::memo::{Key, Memo};
-use super::plan::{Plan, Slot};
+use super::plan::{NO_MEMO, Plan, Shared, Slot};
 use super::program::{CompileError, Compiler, Expr, Program};
 
 /// All rules, compiled; shared by the workers of a run.
@@ -17,54 +17,80 @@ pub struct SigmaMatcher {
     program: Program,
     /// Per log source, its plan.
     plans: RwLock<Vec<Arc<OnceLock<Plan>>>>,
+    shared: Shared,
 }
 
 /// What one worker needs while it matches; belongs to one matcher.
 #[derive(Debug, Default)]
 pub struct SigmaScratch {
-    plans: Vec<Option<PlanState>>,
-    marks: Marks,
-    index: IndexScratch,
-    entries: Vec<Entry>,
-    candidates: Vec<u32>,
+    plans: Vec<Option<Arc<OnceLock<Plan>>>>,
     matched: Vec<u32>,
+    state: State,
 }
 
-#[derive(Debug)]
-struct PlanState {
-    plan: Arc<OnceLock<Plan>>,
-    memo: Memo,
-}
-
-/// What is known of the event at hand. A cell holds when it bears the event's round, so nothing
-/// has to be cleared between events.
+/// What is known of the event at hand, and buffers. A cell holds when it bears the event's round,
+/// so nothing has to be cleared between events.
 #[derive(Debug, Default)]
-struct Marks {
+struct State {
     round: u32,
-    /// Per leaf of the program.
+    /// Per leaf of the program: it holds.
     leaf: Vec<u32>,
     /// Per rule: already a candidate.
     rule: Vec<u32>,
-    /// Per slot of the plan.
-    present: Vec<u32>,
-    /// Per slot of the plan: present with a value other than null.
-    valued: Vec<u32>,
+    /// Per slot of the plan, keywords last: all of its tests have been answered.
+    answered: Vec<u32>,
+    candidates: Vec<u32>,
+    memo: Memo,
+    index: IndexScratch,
+    entries: Vec<Entry>,
+    stretch: Vec<u8>,
 }
 
-impl Marks {
+impl State {
     fn next(&mut self, leaves: usize, rules: usize, slots: usize) {
         self.round = self.round.wrapping_add(1);
         if self.round == 0 {
-            *self = Self { round: 1, ..Self::default() };
+            self.round = 1;
+            [&mut self.leaf, &mut self.rule, &mut self.answered].into_iter().for_each(|cells| cells.fill(0));
         }
-        for (cells, len) in [
-            (&mut self.leaf, leaves),
-            (&mut self.rule, rules),
-            (&mut self.present, slots),
-            (&mut self.valued, slots),
-        ] {
+        for (cells, len) in [(&mut self.leaf, leaves), (&mut self.rule, rules), (&mut self.answered, slots)] {
             if cells.len() < len {
                 cells.resize(len, 0);
+            }
+        }
+        self.candidates.clear();
+    }
+
+    /// Fills `entries` with the tests of an index that a value passes.
+    #[inline]
+    fn look(&mut self, program: &Program, index: &FieldIndex, memo: u16, value: Value<'_>) {
+        self.entries.clear();
+        if memo == NO_MEMO {
+            return index.passing(value, &program.leaves, &mut self.index, &mut self.entries);
+        }
+        let key = Key { slot: memo, value };
+        if let Some(known) = self.memo.get(key) {
+            return self.entries.extend_from_slice(known);
+        }
+        index.passing(value, &program.leaves, &mut self.index, &mut self.entries);
+        self.memo.put(key, &self.entries);
+    }
+
+    /// Notes the rules that a value triggers.
+    #[inline]
+    fn trigger(&mut self, program: &Program, slot: &Slot, value: Value<'_>) {
+        let triggers = &*slot.triggers;
+        if !is_comparable(value.kind) {
+            return;
+        }
+        self.look(program, &triggers.index, triggers.memo, value);
+        for entry in &self.entries {
+            for rule in triggers.of(*entry) {
+                let cell = &mut self.rule[*rule as usize];
+                if *cell != self.round {
+                    *cell = self.round;
+                    self.candidates.push(*rule);
+                }
             }
         }
     }
@@ -84,7 +110,8 @@ impl SigmaMatcher {
                 errors.push(CompileError { rule: number, reason });
             }
         }
-        (Self { program: compiler.finish(), plans: RwLock::default() }, errors)
+        let program = compiler.finish();
+        (Self { program, plans: RwLock::default(), shared: Shared::default() }, errors)
     }
 
     /// How many rules there are.
@@ -105,7 +132,7 @@ impl SigmaMatcher {
         self.program.rules.is_empty()
     }
 
-    /// Numbers of the rules that are about a class of events, ascending.
+    /// Numbers of the rules that are held against a class of events, ascending.
     #[must_use]
     pub fn applicable(&self, dictionary: &Dictionary, sources: &LogSources, class: LogSourceId) -> Vec<u32> {
         self.plan_cell(class).get_or_init(|| self.plan(dictionary, sources, class)).rules.clone()
@@ -119,70 +146,99 @@ impl SigmaMatcher {
         sources: &LogSources,
         scratch: &'s mut SigmaScratch,
     ) -> &'s [u32] {
-        scratch.matched.clear();
+        let SigmaScratch { plans, matched, state } = scratch;
+        matched.clear();
         let class = usize::from(event.logsource().0);
-        if scratch.plans.len() <= class {
-            scratch.plans.resize_with(class + 1, || None);
+        if plans.len() <= class {
+            plans.resize_with(class + 1, || None);
         }
-        let SigmaScratch { plans, marks, index, entries, candidates, matched } = scratch;
-        let state = plans[class].get_or_insert_with(|| PlanState {
-            plan: self.plan_cell(event.logsource()),
-            memo: Memo::default(),
-        });
-        let plan = state.plan.get_or_init(|| self.plan(dictionary, sources, event.logsource()));
+        let cell = plans[class].get_or_insert_with(|| self.plan_cell(event.logsource()));
+        let plan = cell.get_or_init(|| self.plan(dictionary, sources, event.logsource()));
         if plan.rules.is_empty() {
             return matched;
         }
-
-        marks.next(self.program.leaves.len(), self.program.rules.len(), plan.fields.len());
-        candidates.clear();
-        candidates.extend_from_slice(&plan.always);
-        let mut look =
-            Look { program: &self.program, memo: &mut state.memo, index, entries, marks, candidates };
-        for field in event.raw_fields() {
-            let value = event.value(field);
-            if let Some(slot) = plan.slot(field.name) {
-                look.marks.present[slot] = look.marks.round;
-                if value.kind != ValueKind::Null {
-                    look.marks.valued[slot] = look.marks.round;
-                }
-                look.at(&plan.fields[slot], slot, value);
-            }
-            if let Some(keywords) = &plan.keywords {
-                look.at(keywords, usize::from(u16::MAX), value);
-            }
-        }
-        for rule in candidates.iter() {
-            if self.holds(&self.program.rules[*rule as usize].expr, event, plan, marks) {
-                matched.push(*rule);
+        state.next(self.program.leaves.len(), self.program.rules.len(), plan.fields.len() + 1);
+        self.candidates(event, plan, state);
+        for at in 0..state.candidates.len() {
+            let rule = state.candidates[at];
+            if self.holds(&self.program.rules[rule as usize].expr, event, plan, state) {
+                matched.push(rule);
             }
         }
         matched.sort_unstable();
         matched
     }
 
-    fn holds(&self, expr: &Expr, event: Event<'_>, plan: &Plan, marks: &Marks) -> bool {
-        match expr {
-            Expr::All(members) => members.iter().all(|member| self.holds(member, event, plan, marks)),
-            Expr::Any(members) => members.iter().any(|member| self.holds(member, event, plan, marks)),
-            Expr::Not(inner) => !self.holds(inner, event, plan, marks),
-            Expr::Leaf(id) => self.leaf_holds(*id, event, plan, marks),
+    /// Notes every rule that may hold.
+    fn candidates(&self, event: Event<'_>, plan: &Plan, state: &mut State) {
+        state.candidates.extend_from_slice(&plan.always);
+        for field in event.raw_fields() {
+            if let Some(slot) = plan.hot_slot(field.name) {
+                state.trigger(&self.program, &plan.fields[slot], event.value(field));
+            }
+        }
+        let Some(keywords) = &plan.keywords else { return };
+        if keywords.triggers.index.is_empty()
+            || plan.sweep.as_ref().is_some_and(|sweep| !sweep.may_hold(event, &mut state.stretch))
+        {
+            return;
+        }
+        for field in event.raw_fields() {
+            state.trigger(&self.program, keywords, event.value(field));
         }
     }
 
-    fn leaf_holds(&self, id: LeafId, event: Event<'_>, plan: &Plan, marks: &Marks) -> bool {
+    fn holds(&self, expr: &Expr, event: Event<'_>, plan: &Plan, state: &mut State) -> bool {
+        match expr {
+            Expr::All(members) => members.iter().all(|member| self.holds(member, event, plan, state)),
+            Expr::Any(members) => members.iter().any(|member| self.holds(member, event, plan, state)),
+            Expr::Not(inner) => !self.holds(inner, event, plan, state),
+            Expr::Leaf(id) => self.leaf_holds(*id, event, plan, state),
+        }
+    }
+
+    fn leaf_holds(&self, id: LeafId, event: Event<'_>, plan: &Plan, state: &mut State) -> bool {
         let leaf = &self.program.leaves[id.index()];
-        let slot = leaf.field.and_then(|field| plan.slot(field));
-        let marked = |cells: &[u32]| slot.is_some_and(|slot| cells[slot] == marks.round);
+        let own = |field: &besa_event::Field| leaf.field.is_none_or(|name| name == field.name);
+        let mut fields = event.raw_fields().iter().filter(|field| own(field));
         match &leaf.kind {
-            LeafKind::Null => !marked(&marks.valued),
-            LeafKind::Exists => marked(&marks.present),
+            LeafKind::Null => fields.all(|field| field.kind == besa_event::ValueKind::Null),
+            LeafKind::Exists => fields.next().is_some(),
             LeafKind::FieldRef { other, how, cased } => leaf.field.is_some_and(|field| {
                 let comparable = |name| event.all(name).filter(|value| is_comparable(value.kind));
                 comparable(field)
                     .any(|value| comparable(*other).any(|other| field_ref_holds(value, other, *how, *cased)))
             }),
-            _ => marks.leaf[id.index()] == marks.round,
+            _ => {
+                self.answer(leaf.field, event, plan, state);
+                state.leaf[id.index()] == state.round
+            }
+        }
+    }
+
+    /// Marks every leaf of a field (or of the keywords) that one of its values passes.
+    fn answer(&self, field: Option<besa_event::FieldId>, event: Event<'_>, plan: &Plan, state: &mut State) {
+        let (number, slot) = match field {
+            Some(field) => {
+                let Some(number) = plan.slot(field) else { return };
+                (number, &plan.fields[number])
+            }
+            None => {
+                let Some(keywords) = &plan.keywords else { return };
+                (plan.fields.len(), keywords)
+            }
+        };
+        if state.answered[number] == state.round {
+            return;
+        }
+        state.answered[number] = state.round;
+        let (index, memo) = slot.all(&self.program.leaves);
+        for each in event.raw_fields() {
+            if field.is_none_or(|name| name == each.name) && is_comparable(each.kind) {
+                state.look(&self.program, index, memo, event.value(each));
+                let State { leaf, entries, round, .. } = state;
+                entries.iter().for_each(|entry| leaf[index.leaves[*entry as usize].index()] = *round);
+            }
         }
     }
 
@@ -234,7 +290,7 @@ impl SigmaMatcher {
     }
 
     fn plan(&self, dictionary: &Dictionary, sources: &LogSources, class: LogSourceId) -> Plan {
-        Plan::build(&self.program, dictionary, &sources.get(class))
+        Plan::build(&self.program, dictionary, &sources.get(class), &self.shared)
     }
 
     fn plan_cell(&self, class: LogSourceId) -> Arc<OnceLock<Plan>> {
@@ -251,60 +307,18 @@ impl SigmaMatcher {
 }
 
 /// Null and nodes have no text to compare.
-pub(crate) fn is_comparable(kind: ValueKind) -> bool {
-    !matches!(kind, ValueKind::Null | ValueKind::Node)
+pub(crate) fn is_comparable(kind: besa_event::ValueKind) -> bool {
+    !matches!(kind, besa_event::ValueKind::Null | besa_event::ValueKind::Node)
 }
 
 /// Whether a value by itself passes; presence and field references count as shown by the value.
-fn passes_alone(kind: &LeafKind, value: besa_event::Value<'_>) -> bool {
+fn passes_alone(kind: &LeafKind, value: Value<'_>) -> bool {
     match kind {
         LeafKind::Exists | LeafKind::FieldRef { .. } => true,
         LeafKind::Null => false,
         _ => {
             let text = value.text();
             kind.holds(&text, &crate::text::fold(&text))
-        }
-    }
-}
-
-/// Borrowed parts of a scratch while one event is looked at.
-struct Look<'a> {
-    program: &'a Program,
-    memo: &'a mut Memo,
-    index: &'a mut IndexScratch,
-    entries: &'a mut Vec<Entry>,
-    marks: &'a mut Marks,
-    candidates: &'a mut Vec<u32>,
-}
-
-impl Look<'_> {
-    /// Marks the leaves of a slot that the value passes and notes the rules they trigger.
-    fn at(&mut self, slot: &Slot, number: usize, value: besa_event::Value<'_>) {
-        if slot.index.is_empty() || !is_comparable(value.kind) {
-            return;
-        }
-        let key = Key { slot: u16::try_from(number).unwrap_or(u16::MAX), value };
-        if let Some(known) = self.memo.get(key) {
-            mark(slot, known, self.marks, self.candidates);
-            return;
-        }
-        self.entries.clear();
-        slot.index.passing(value, &self.program.leaves, self.index, self.entries);
-        self.memo.put(key, self.entries);
-        mark(slot, self.entries, self.marks, self.candidates);
-    }
-}
-
-fn mark(slot: &Slot, entries: &[Entry], marks: &mut Marks, candidates: &mut Vec<u32>) {
-    for entry in entries {
-        let leaf = slot.index.leaves[*entry as usize];
-        marks.leaf[leaf.index()] = marks.round;
-        for rule in slot.triggered(*entry) {
-            let cell = &mut marks.rule[*rule as usize];
-            if *cell != marks.round {
-                *cell = marks.round;
-                candidates.push(*rule);
-            }
         }
     }
 }

@@ -3,25 +3,30 @@
 //! ```text
 //! rules ─▶ Program: leaves (distinct field tests) + a Boolean expression and a trigger per rule
 //!                     └─ per class of events, at its first event ─▶ Plan: rules, slots, indexes
-//! event ─▶ each field: memo, else index ─▶ leaves that hold ─▶ triggered rules ─▶ expression
+//! event ─▶ each field with triggers: memo, else index of triggers ─▶ triggered rules
+//!            └─ none: done                 └─ some ─▶ index of all tests of the fields they ask for
+//!                                                      ─▶ leaves that hold ─▶ expression
 //! ```
 //!
 //! A rule is evaluated only when one leaf of its trigger holds; on ordinary logs that is less
-//! than one rule per event. [`mod@reference`] is the slow twin: it walks the syntax tree for every
+//! than one rule per event. Everything that no trigger needs is looked at only then. [`mod@reference`] is the slow twin: it walks the syntax tree for every
 //! rule and event on owned values, and the two are held equal by tests.
 //!
 //! Decided where the specification is silent (SIGMA-SPEC 2.1): field names compare without
 //! regard to ASCII case; of a field with several values any one may pass; `|neq` and `not` hold
 //! on an absent field; `|fieldref` ignores case unless `|cased`.
 
+mod grams;
 mod index;
 mod leaf;
 mod literals;
 mod matcher;
 mod memo;
+mod networks;
 mod plan;
 mod program;
 pub mod reference;
+mod sweep;
 
 pub(crate) use leaf::{RegexSource, parse_number};
 pub(crate) use literals::required;

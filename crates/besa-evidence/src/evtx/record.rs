@@ -17,7 +17,7 @@ const FRAGMENT_DEPTH_MAX: usize = 32;
 /// Templates kept across chunks; past this the cache starts anew.
 const PROGRAMS_MAX: usize = 4_096;
 /// Canonical bytes kept across chunks; past this the cache starts anew.
-const CANONICAL_BYTES_MAX: usize = 16 << 20;
+const CANONICAL_BYTES_MAX: usize = 4 << 20;
 /// Remembered log sources; past this they are asked for anew.
 const CLASSES_MAX: usize = 4_096;
 

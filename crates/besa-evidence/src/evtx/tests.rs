@@ -320,11 +320,15 @@ impl Tokens {
 
 /// `<Event><EventData><Data Name="v">%0</Data></EventData></Event>` with one value.
 fn one_value(value_type: u8, bytes: &[u8]) -> Vec<u8> {
+    one_value_named("v", value_type, bytes)
+}
+
+fn one_value_named(name: &str, value_type: u8, bytes: &[u8]) -> Vec<u8> {
     file_with(|tokens| {
         let define = |t: &mut Tokens| {
             t.open(Some(0xFFFF), "Event", false).put(&[2]);
             t.open(Some(0xFFFF), "EventData", false).put(&[2]);
-            t.open(Some(0xFFFF), "Data", true).put(&[6]).name("Name").text("v").put(&[2]);
+            t.open(Some(0xFFFF), "Data", true).put(&[6]).name("Name").text(name).put(&[2]);
             t.put(&[0x0D, 0, 0, value_type, 4, 4, 4]);
         };
         tokens.instance(define, &[(value_type, bytes)]);
@@ -612,6 +616,26 @@ fn templates_are_known_again_in_other_chunks_and_batches() {
     }
     assert_eq!(at, 2_000);
     assert_eq!(decoder.templates(), 5, "two outer ones, two with names, one without");
+}
+
+/// Templates of one id at one offset, in chunks that one decoder reads one after the other: only
+/// their bytes tell them apart.
+#[test]
+fn a_template_is_trusted_by_its_bytes_and_not_by_its_id() {
+    let setting = Setting::everything();
+    let (context, mut decoder) = (setting.context(), Decoder::default());
+    let mut read = |name: &str| {
+        let mut batch = Batch::default();
+        let file = one_value_named(name, 1, b"x\0");
+        decode(&context, Position::default(), &file, &mut decoder, &mut batch);
+        assert_eq!(defects(&batch), [""; 0]);
+        let pairs = setting.pairs(batch.events().next().unwrap());
+        assert_eq!(format!("{pairs:?}"), format!("{:?}", setting.pairs(setting.decode(&file).event(0))));
+        (format!("{pairs:?}").contains(&format!("\"{name}\"")), decoder.templates())
+    };
+    assert_eq!(read("first"), (true, 1));
+    assert_eq!(read("other"), (true, 2), "as long as the first, of the same id, at the same offset");
+    assert_eq!(read("first"), (true, 2), "the first is known again by its bytes");
 }
 
 #[test]

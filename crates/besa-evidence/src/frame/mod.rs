@@ -84,6 +84,8 @@ impl<'a> Pump<'a> {
         if self.ended || missing == 0 {
             return;
         }
+        // Not more than that: growing by doubling would take up to twice a block.
+        self.buffer.reserve_exact(missing);
         let mut limited = (&mut *self.input).take(missing as u64);
         match limited.read_to_end(&mut self.buffer) {
             Ok(count) => self.ended = count < missing,

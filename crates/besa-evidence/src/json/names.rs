@@ -38,7 +38,7 @@ pub(super) struct Name {
     /// Set if its text may be a document: the path under which that document's fields stand.
     pub(super) inner: Option<&'static str>,
     pub(super) second_names: SecondNames,
-    /// Tells one path from another within a record.
+    /// Tells one path from another within a record, even where the table started anew in it.
     pub(super) path: u32,
 }
 
@@ -107,6 +107,8 @@ pub(super) struct Names {
     slots: Vec<Slot>,
     used_slots: usize,
     by_path: HashMap<Box<[u8]>, u32>,
+    /// How many paths were ever learnt.
+    paths: u32,
     /// The path looked up last: records of one source have their names in one order.
     last: u32,
     bytes: Vec<u8>,
@@ -155,6 +157,7 @@ impl Default for Names {
             slots: vec![EMPTY; SLOTS],
             used_slots: 0,
             by_path: HashMap::new(),
+            paths: 0,
             last: 0,
             bytes: Vec::new(),
             hasher: RandomState::default(),
@@ -324,7 +327,8 @@ impl Names {
         self.bytes.extend_from_slice(&called);
         let mut name = self.meaning(context, path, &called);
         let index = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-        name.path = index;
+        name.path = self.paths;
+        self.paths = self.paths.wrapping_add(1);
         let is_local = name.field.is_none() && context.keep == Keep::Everything;
         let is_idle = !is_local
             && name.field.is_none()
@@ -484,5 +488,143 @@ mod tests {
         check("Event.UserData.LogFileCleared.SubjectUserName", "SubjectUserName");
         check("process.executable", "process.executable");
         check("a.b", "a.b");
+    }
+
+    /// A table with the context it holds for, each answer of which is compared with a look-up
+    /// without any table.
+    struct Checked<'c> {
+        context: &'c Context<'c>,
+        names: Names,
+        batch: Batch,
+    }
+
+    impl Checked<'_> {
+        fn leaf(&mut self, parent: &[&str], key: &str) -> Name {
+            let (path, hash) = self.parent(parent);
+            let found = self.names.find_leaf(self.context, (&path, hash), key.as_bytes(), &mut self.batch);
+            self.compare(&path, key, found)
+        }
+
+        /// As the parser goes down: the hash grows along the names as they are split.
+        fn parent(&mut self, parent: &[&str]) -> (Vec<u8>, PathHash) {
+            let (mut path, mut hash) = (Vec::new(), PathHash::default());
+            for name in parent {
+                let found = self.names.find(self.context, (&path, hash), name.as_bytes(), &mut self.batch);
+                self.compare(&path, name, found);
+                hash = found.hash;
+                path = if path.is_empty() { name.as_bytes().to_vec() } else { joined(&path, name) };
+            }
+            (path, hash)
+        }
+
+        fn compare(&self, parent: &[u8], key: &str, found: Found) -> Name {
+            let path = if parent.is_empty() { key.as_bytes().to_vec() } else { joined(parent, key) };
+            let known = &self.names.known[found.index as usize];
+            assert_eq!(self.names.bytes[known.path.clone()], path);
+            let (name, direct) = (self.names.name(found), called(&path));
+            let expected = self.names.meaning(self.context, &path, &direct);
+            assert_eq!((name.role, name.is_renamed), (expected.role, expected.is_renamed), "{path:?}");
+            assert_eq!(name.inner, expected.inner);
+            let second_names = |name: Name| name.second_names.iter().map(|(_, id)| id).collect::<Vec<_>>();
+            assert_eq!(second_names(name), second_names(expected));
+            match (self.context.dictionary.lookup(&direct), self.context.keep) {
+                (Some(id), _) => assert_eq!(name.field, Some(id)),
+                (None, Keep::Named) => assert_eq!(name.field, None),
+                (None, Keep::Everything) => assert_eq!(self.names.bytes[known.called.clone()], direct),
+            }
+            assert!(self.names.known.len() <= PATHS_MAX && self.names.used_slots <= PATHS_MAX);
+            name
+        }
+    }
+
+    fn joined(parent: &[u8], key: &str) -> Vec<u8> {
+        [parent, key.as_bytes()].join(&b'.')
+    }
+
+    fn check(keep: Keep, run: impl FnOnce(&mut Checked<'_>)) {
+        let mut builder = Dictionary::builder();
+        for name in ["a.b", "a", "Image", "CommandLine", "key.of.16.bytes.", "p7777"] {
+            builder.intern(name);
+        }
+        let (dictionary, sources) = (builder.build(), besa_event::LogSources::new());
+        let limits = crate::Limits::default();
+        let (dictionary, sources) = (&dictionary, &sources);
+        let context = Context { dictionary, sources, keep, reference: None, carve: false, limits };
+        let mut checked = Checked { context: &context, names: Names::default(), batch: Batch::default() };
+        checked.names.begin_block(&context);
+        run(&mut checked);
+    }
+
+    #[test]
+    fn a_path_is_one_however_it_is_split() {
+        for keep in [Keep::Named, Keep::Everything] {
+            check(keep, |checked| {
+                let whole = checked.leaf(&[], "a.b");
+                let split = checked.leaf(&["a"], "b");
+                assert_eq!((whole.path, whole.field), (split.path, split.field));
+                let data = ["Event.EventData", "winlog.event_data"].map(|parent| {
+                    let split: Vec<&str> = parent.split('.').collect();
+                    (checked.leaf(&[parent], "Image"), checked.leaf(&split, "Image"))
+                });
+                for (whole, split) in data {
+                    assert_eq!((whole.path, whole.field), (split.path, split.field));
+                    assert_eq!(whole.field, checked.context.dictionary.lookup(b"Image"));
+                }
+                // An empty name and one that begins with a dot are no other's.
+                for (parent, key) in [(&["a"][..], ""), (&[], "a."), (&["a", ""], "b"), (&["a"], ".b")] {
+                    assert_ne!(checked.leaf(parent, key).path, whole.path, "{parent:?} {key}");
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_full_table_starts_anew_and_says_the_same() {
+        check(Keep::Named, |checked| {
+            let mut met = std::collections::HashSet::new();
+            for round in 0..2 {
+                for number in 0..PATHS_MAX + 100 {
+                    let name = checked.leaf(&[], &format!("p{number}"));
+                    let is_new = round > 0 || met.insert(name.path);
+                    assert!(is_new, "one number for two paths of a record");
+                    if number % 1_000 == round {
+                        checked.leaf(&["a"], "b");
+                        checked.leaf(&[], "a.b");
+                    }
+                }
+            }
+            let long = "x".repeat(PATH_BYTES_MAX / 4);
+            (0..9).for_each(|number| {
+                checked.leaf(&[&long], &number.to_string());
+            });
+            assert!(checked.names.bytes.len() < 2 * PATH_BYTES_MAX);
+        });
+    }
+
+    #[test]
+    fn wrong_guesses_and_equal_hashes_are_told_by_the_bytes() {
+        // Alike in length, beginning and end, as the comparison of two overlapping words sees them.
+        const KEYS: [&str; 8] =
+            ["key.of.16.bytes.", "key.of.61.bytes.", "12345678", "12345679", "Image", "image", "", "a.b"];
+        check(Keep::Everything, |checked| {
+            let mut state = 1_u64;
+            for _ in 0..5_000 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let key = KEYS[(state >> 40) as usize % KEYS.len()];
+                let parent = [&[][..], &["a"], &["a", "b"], &["a.b"]][(state >> 50) as usize % 4];
+                checked.leaf(parent, key);
+            }
+        });
+        check(Keep::Named, |checked| {
+            // The last slot: the one that gives way goes to the first.
+            let hash = PathHash(u64::MAX);
+            let learnt = ["one", "two", "six"]
+                .map(|key| (key, checked.names.learn(checked.context, b"", key.as_bytes(), hash)));
+            for (key, index) in learnt {
+                assert_eq!(checked.names.index_of(b"", key.as_bytes(), hash), Some(index), "{key}");
+            }
+            assert_eq!(checked.names.index_of(b"", b"ten", hash), None);
+            assert_eq!(checked.names.index_of(b"o", b"ne", hash), None);
+        });
     }
 }

@@ -1,17 +1,16 @@
 //! gz, zstd and zip; tar has a file of its own.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::ops::ControlFlow;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use besa_event::Origin;
 use flate2::bufread::MultiGzDecoder;
 use zip::read::{ZipArchive, read_zipfile_from_stream};
 
-use super::input::{Counted, Metered, Peeked};
+use super::input::{Count, Counted, Peeked, Spend};
+use super::pieces::{self, Decompressor};
 use super::{Stream, Walker};
 use crate::frame::{self, Flow};
 
@@ -21,31 +20,45 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 impl Walker<'_> {
     /// One or more gz members, one after the other (RFC 1952 section 2.2): one stream.
     pub(super) fn gz(&mut self, origin: &Arc<Origin>, depth: usize, input: Peeked<'_>) -> Flow {
-        let compressed = Rc::new(Cell::new(0));
-        let input = Counted { inner: input, count: Rc::clone(&compressed) };
+        let compressed = Count::default();
+        let input = Counted { inner: input, count: compressed.clone() };
         let gz = MultiGzDecoder::new(BufReader::with_capacity(64 << 10, input));
         let stored = gz.header().and_then(|header| header.filename()).map(shown);
         let name = stored.unwrap_or_else(|| inner_name(origin, &[".gz", ".gzip", ".tgz"]));
-        self.compressed(&origin.member(&name), depth, Metered::new(gz, compressed, &self.budget))
+        self.compressed(&origin.member(&name), depth, Decompressor { inner: gz, compressed }, 0)
     }
 
     /// One or more zstd frames (RFC 8878 section 3.1): one stream.
     pub(super) fn zstd(&mut self, origin: &Arc<Origin>, depth: usize, input: Peeked<'_>) -> Flow {
-        let compressed = Rc::new(Cell::new(0));
-        let input = Counted { inner: input, count: Rc::clone(&compressed) };
+        let compressed = Count::default();
+        let input = Counted { inner: input, count: compressed.clone() };
         let opened = zstd::stream::read::Decoder::new(input).and_then(|mut decoder| {
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
             Ok(decoder)
         });
         let member = origin.member(&inner_name(origin, &[".zst", ".zstd", ".tzst"]));
         match opened {
-            Ok(decoder) => self.compressed(&member, depth, Metered::new(decoder, compressed, &self.budget)),
+            Ok(inner) => self.compressed(&member, depth, Decompressor { inner, compressed }, 0),
             Err(failure) => self.refuse(&member, frame::describe(&failure)),
         }
     }
 
-    fn compressed(&mut self, member: &Arc<Origin>, depth: usize, mut content: Metered<impl Read>) -> Flow {
-        self.content(Stream { input: &mut content, file: None, origin: member, depth: depth + 1 })
+    /// Reads on in what a decompressor gives, which had read `before` bytes when it began.
+    fn compressed(
+        &mut self,
+        member: &Arc<Origin>,
+        depth: usize,
+        mut source: Decompressor<impl Read + Send>,
+        before: u64,
+    ) -> Flow {
+        let spend = Spend { budget: Arc::clone(&self.budget), compressed_before: before };
+        let is_nested = std::mem::replace(&mut self.is_decompressing, true);
+        let threads = if is_nested { 0 } else { self.limits.decompression_threads_max };
+        let flow = pieces::read(&mut source, spend, threads, |content| {
+            self.content(Stream { input: content, file: None, origin: member, depth: depth + 1 })
+        });
+        self.is_decompressing = is_nested;
+        flow
     }
 
     /// A zip archive; one that is not a file on disk is spooled to a temporary file first.
@@ -58,8 +71,8 @@ impl Walker<'_> {
     ) -> Flow {
         if let Some(file) = file {
             // The start of the file was read, and counted, to recognise it.
-            self.consumed.set(self.consumed.get().saturating_sub(input.head().len() as u64));
-            let consumed = Rc::clone(&self.consumed);
+            self.consumed.take_back(input.head().len());
+            let consumed = self.consumed.clone();
             return self.zip_archive(origin, depth, Counted { inner: file, count: consumed });
         }
         let remaining = self.budget.remaining();
@@ -73,14 +86,14 @@ impl Walker<'_> {
                 if let Err(failure) = copied {
                     self.defect(origin, frame::describe(&failure))?;
                 }
-                self.zip_archive(origin, depth, Counted { inner: &spool, count: Rc::default() })
+                self.zip_archive(origin, depth, Counted { inner: &spool, count: Count::default() })
             }
         }
     }
 
     fn zip_archive(&mut self, origin: &Arc<Origin>, depth: usize, file: Counted<&File>) -> Flow {
         let raw = file.inner;
-        let compressed = Rc::clone(&file.count);
+        let compressed = file.count.clone();
         if let Err(failure) = (&mut &*raw).rewind() {
             return self.refuse(origin, frame::describe(&failure));
         }
@@ -110,7 +123,7 @@ impl Walker<'_> {
         depth: usize,
         archive: &mut ZipArchive<BufReader<Counted<&File>>>,
         index: usize,
-        compressed: &Rc<Cell<u64>>,
+        compressed: &Count,
     ) -> Flow {
         let (name, is_folder, is_encrypted) = match archive.by_index_data(index) {
             Ok(entry) => (shown(entry.name_raw()), entry.is_dir(), entry.encrypted()),
@@ -123,10 +136,11 @@ impl Walker<'_> {
         if is_encrypted {
             return self.refuse(&member, "encrypted: not read; decrypt the archive first".to_owned());
         }
+        let before = compressed.get();
         match archive.by_index(index) {
-            Ok(content) => {
-                let mut content = Metered::new(content, Rc::clone(compressed), &self.budget);
-                self.content(Stream { input: &mut content, file: None, origin: &member, depth: depth + 1 })
+            Ok(inner) => {
+                let source = Decompressor { inner, compressed: compressed.clone() };
+                self.compressed(&member, depth, source, before)
             }
             Err(failure) => self.refuse(&member, format!("member of the zip cannot be read: {failure}")),
         }
@@ -137,23 +151,19 @@ impl Walker<'_> {
         if let Err(failure) = (&mut &*file.inner).rewind() {
             return self.defect(origin, frame::describe(&failure));
         }
-        let compressed = Rc::clone(&file.count);
+        let compressed = file.count.clone();
         let mut file = BufReader::with_capacity(64 << 10, file);
         for index in 0.. {
             if self.is_over(origin, index, u64::MAX)? {
                 break;
             }
+            let before = compressed.get();
             match read_zipfile_from_stream(&mut file) {
                 Ok(Some(content)) if content.is_dir() => {}
                 Ok(Some(content)) => {
                     let member = origin.member(&shown(content.name_raw()));
-                    let mut content = Metered::new(content, Rc::clone(&compressed), &self.budget);
-                    self.content(Stream {
-                        input: &mut content,
-                        file: None,
-                        origin: &member,
-                        depth: depth + 1,
-                    })?;
+                    let source = Decompressor { inner: content, compressed: compressed.clone() };
+                    self.compressed(&member, depth, source, before)?;
                 }
                 Ok(None) => break,
                 Err(failure) => {

@@ -5,26 +5,24 @@
 //!             └▶ a.zip!dump.pcap      ─▶ defect: packet capture, not read
 //! ```
 //!
-//! One thread walks, in a fixed order (paths as given, folders sorted by name, members as they
+//! One thread walks (another may decompress beside it, see [`pieces`]), in a fixed order (paths as given, folders sorted by name, members as they
 //! stand), so the same evidence gives the same blocks in the same sequence. What a member is, its
 //! content says; names only tell people where something lay.
 //!
 //! Bounds (each a named defect, and the rest goes on): nesting of containers, members of one,
 //! bytes decompressed from one file, their ratio, length of a record. Memory is the buffers in
-//! use, 64 KiB a level of nesting, and for a zip its directory. A zip inside another container
+//! use, 192 KiB a level of nesting, half a megabyte beside the outermost, and for a zip its directory. A zip inside another container
 //! is spooled to a temporary file, because its directory stands at its end.
 
-use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use besa_event::{Block, Defect, Origin, Place};
 
-use self::input::{Budget, Counted, Peeked};
+use self::input::{Budget, Count, Counted, Peeked};
 use crate::context::{Limits, Position};
 use crate::encodings::Utf16Reader;
 use crate::format::{Format, Kind};
@@ -33,6 +31,7 @@ use crate::recognise::{self, Container, Content, SAMPLE_LEN};
 
 mod containers;
 mod input;
+mod pieces;
 pub(crate) mod tar;
 
 /// What walking finds, in the order of the evidence.
@@ -85,7 +84,7 @@ pub fn walk(
 /// As [`walk`], for one stream that is already open; `name` is what its origin is called.
 pub fn walk_reader(
     name: &str,
-    input: &mut dyn Read,
+    input: &mut (dyn Read + Send),
     limits: &Limits,
     recycle: &mut dyn FnMut() -> Vec<u8>,
     sink: &mut dyn FnMut(Item) -> ControlFlow<()>,
@@ -97,14 +96,16 @@ struct Walker<'a> {
     limits: &'a Limits,
     recycle: &'a mut dyn FnMut() -> Vec<u8>,
     sink: &'a mut dyn FnMut(Item) -> ControlFlow<()>,
-    consumed: Rc<Cell<u64>>,
-    budget: Rc<Budget>,
+    consumed: Count,
+    budget: Arc<Budget>,
     sequence: u64,
+    /// Whether a stream around this one is being decompressed.
+    is_decompressing: bool,
 }
 
 /// One stream of bytes on its way to being recognised.
 struct Stream<'s> {
-    input: &'s mut dyn Read,
+    input: &'s mut (dyn Read + Send),
     /// The file itself, where the stream is all of a file on disk.
     file: Option<&'s File>,
     origin: &'s Arc<Origin>,
@@ -119,12 +120,13 @@ impl<'a> Walker<'a> {
         sink: &'a mut dyn FnMut(Item) -> ControlFlow<()>,
     ) -> Self {
         let budget = Budget::new(limits);
-        Self { limits, recycle, sink, consumed: Rc::default(), budget, sequence: 0 }
+        let consumed = Count::default();
+        Self { limits, recycle, sink, consumed, budget, sequence: 0, is_decompressing: false }
     }
 
     fn path(&mut self, path: &Path) -> Flow {
         if path.as_os_str() == "-" {
-            return self.stream(&Origin::new("-"), &mut io::stdin().lock());
+            return self.stream(&Origin::new("-"), &mut io::stdin());
         }
         // The stack holds what is still to be walked, the next one last.
         let mut stack = vec![path.to_path_buf()];
@@ -173,14 +175,14 @@ impl<'a> Walker<'a> {
         };
         self.budget = Budget::new(self.limits);
         let seekable = file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(&file);
-        let mut input = Counted { inner: &file, count: Rc::clone(&self.consumed) };
+        let mut input = Counted { inner: &file, count: self.consumed.clone() };
         self.content(Stream { input: &mut input, file: seekable, origin, depth: 0 })?;
         self.progress()
     }
 
-    fn stream(&mut self, origin: &Arc<Origin>, input: &mut dyn Read) -> Flow {
+    fn stream(&mut self, origin: &Arc<Origin>, input: &mut (dyn Read + Send)) -> Flow {
         self.budget = Budget::new(self.limits);
-        let mut input = Counted { inner: input, count: Rc::clone(&self.consumed) };
+        let mut input = Counted { inner: input, count: self.consumed.clone() };
         self.content(Stream { input: &mut input, file: None, origin, depth: 0 })?;
         self.progress()
     }

@@ -245,18 +245,18 @@ fn bombs_are_capped_and_the_rest_goes_on() {
     let limits =
         Limits { decompressed_len_bytes_max: 4 << 20, record_len_bytes_max: 1 << 20, ..Limits::default() };
     expect![[r#"
-        ! t!content at offset 0: a record of 4202496 bytes is over the limit of 1048576 bytes and was skipped
-        ! t!content at offset 4202496: cannot be read further: more than 4194304 bytes came out of this file of evidence; the rest was left (raise the limit on decompressed bytes to read it)
-        = t!content text 4202496
+        ! t!content at offset 0: a record of 4194304 bytes is over the limit of 1048576 bytes and was skipped
+        ! t!content at offset 4194304: cannot be read further: more than 4194304 bytes came out of this file of evidence; the rest was left (raise the limit on decompressed bytes to read it)
+        = t!content text 4194304
     "#]].assert_eq(&summary_with(limits, &bomb));
     let limits = Limits { ratio_max: 100, record_len_bytes_max: 1 << 20, ..Limits::default() };
     let archive = zip(&[("bomb.gz", &bomb), ("a.json", JSON)]);
     expect![[r#"
         1 // [-] host= a=#1
         2 // [-] host= a=#2
-        ! t!bomb.gz!bomb at offset 0: a record of 67117056 bytes is over the limit of 1048576 bytes and was skipped
-        ! t!bomb.gz!bomb at offset 67117056: cannot be read further: more than 100 bytes came out of each compressed byte; the rest was left (a decompression bomb, or raise the limit on the ratio)
-        = t!bomb.gz!bomb text 67117056
+        ! t!bomb.gz!bomb at offset 0: a record of 67239936 bytes is over the limit of 1048576 bytes and was skipped
+        ! t!bomb.gz!bomb at offset 67239936: cannot be read further: more than 100 bytes came out of each compressed byte; the rest was left (a decompression bomb, or raise the limit on the ratio)
+        = t!bomb.gz!bomb text 67239936
         = t!a.json json 16
     "#]].assert_eq(&summary_with(limits, &archive));
 

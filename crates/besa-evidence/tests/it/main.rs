@@ -5,6 +5,7 @@ mod support;
 mod containers;
 mod corpora;
 mod damage;
+mod decompression;
 mod encodings;
 mod json;
 mod shapes;

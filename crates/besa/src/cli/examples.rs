@@ -120,6 +120,56 @@ pub(super) const INTAKE_CHECK: &str = "\
 Example:
   besa intake check from-ally.json --assets assets.json";
 
+pub(super) const AUTHORITY_KEYGEN: &str = "\
+Example:
+  besa authority keygen --out authority.key --passphrase-stdin < passphrase";
+
+pub(super) const AUTHORITY_NODE_KEYGEN: &str = "\
+Example:
+  besa authority node-keygen --out node.key";
+
+pub(super) const AUTHORITY_SHOW: &str = "\
+Examples:
+  besa authority show authority.key
+  besa authority show --json node.key | jq -r .public_key";
+
+pub(super) const AUTHORITY_STATEMENT: &str = "\
+Example:
+  besa authority statement keys.json --charter charter-0.json --out statement.json
+      With keys.json: {\"identity_ref\": \"identity--3c10e93f-798e-5a26-a0c1-08156efab7f5\",
+      \"certified\": [{\"node_key\": \"9d61…\", \"valid_from\": \"2027-01-01\", \"valid_until\": \"2028-01-01\"}]}";
+
+pub(super) const AUTHORITY_SIGN: &str = "\
+Example:
+  besa authority sign charter-0.json --key authority.key --passphrase-stdin \\
+      --out charter-0.signed.json < passphrase";
+
+pub(super) const CHARTER_NEW: &str = "\
+Example:
+  besa charter new alliance.json --out charter-0.json";
+
+pub(super) const CHARTER_AMEND: &str = "\
+Example:
+  echo '{\"quorum\": {\"witness_signatures\": 2}}' | besa charter amend - --charter charter-0.json --out charter-1.json";
+
+pub(super) const CHARTER_MERGE: &str = "\
+Example:
+  besa charter merge from-a.json from-b.json from-c.json --out charter-0.json";
+
+pub(super) const CHARTER_SHOW: &str = "\
+Examples:
+  besa charter show charter-0.json
+  besa charter show --json charter-0.json | jq -r '.members[] | select(.signed | not) | .name'";
+
+pub(super) const CHARTER_VERIFY: &str = "\
+Examples:
+  besa charter verify charter-*.json statement-*.json
+  besa charter verify charter-0.json --pin '7K3M 9QX2 B0ZD 41RT W8NC 6YHE 5VJA 2SFG'";
+
+pub(super) const CHARTER_CHECK_RELEASE: &str = "\
+Example:
+  besa charter check-release release.json objects.json --charter charter-0.json charter-1.json";
+
 pub(super) const TAXII_PULL: &str = "\
 Example:
   besa taxii pull https://node.example/api/collections/feed/ --user ana --password-stdin < password";

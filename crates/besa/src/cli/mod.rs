@@ -2,6 +2,7 @@
 
 mod alliance;
 mod archive;
+mod authority;
 mod examples;
 mod exchange;
 mod hunt;
@@ -10,6 +11,9 @@ mod tools;
 
 pub(crate) use alliance::{IntakeCommand, ReleaseCommand, ReleaseExplainArgs};
 pub(crate) use archive::{ArchiveAddArgs, ArchiveArgs, ArchiveCommand, ArchiveHoldArgs, ArchiveHuntArgs};
+pub(crate) use authority::{
+    AuthorityCommand, ChainVerifyArgs, CharterCommand, KeyArgs, NewFile, ReleaseCheckArgs,
+};
 pub(crate) use exchange::{IntelCommand, PeerArgs, TaxiiCommand};
 pub(crate) use hunt::{DemoArgs, ExplainArgs, FindingsArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
 pub(crate) use node::{
@@ -74,6 +78,12 @@ pub(crate) enum Command {
     /// What comes from allies: poison is held.
     #[command(subcommand)]
     Intake(IntakeCommand),
+    /// A member's keys, and its signature; files only.
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
+    /// Who the members of an alliance are, by which rules; files only.
+    #[command(subcommand)]
+    Charter(CharterCommand),
     /// Exchange with other TAXII servers: look, pull, push.
     #[command(subcommand)]
     Taxii(TaxiiCommand),

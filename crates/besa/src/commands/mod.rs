@@ -2,7 +2,11 @@
 
 mod archive;
 mod audit;
+mod authority;
 mod backup;
+mod chain;
+mod charter;
+mod charter_spec;
 mod collection;
 mod demo;
 mod explain;
@@ -10,6 +14,7 @@ mod hunt;
 mod input;
 mod intake;
 mod intel;
+mod new_file;
 mod node;
 mod pattern;
 mod release;
@@ -39,6 +44,8 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> anyhow::Result<u8> {
         Command::Intel(command) => intel::run(&command, terminal),
         Command::Release(command) => release::run(&command, terminal),
         Command::Intake(command) => intake::run(&command, terminal),
+        Command::Authority(command) => authority::run(&command, terminal),
+        Command::Charter(command) => charter::run(&command, terminal),
         Command::Taxii(command) => taxii::run(&command, terminal),
         Command::Collection(command) => collection::run(&command),
         Command::User(command) => user::run(&command),

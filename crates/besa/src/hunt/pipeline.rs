@@ -11,8 +11,10 @@
 //! Invariants:
 //! - Output does not depend on the number of workers: every job bears a number, and the
 //!   collector takes them by that number.
-//! - Memory is bounded by the permits: a job is read only when one is free, and it is freed when
-//!   the collector is done with the job. Buffers of blocks are recycled.
+//! - Memory is bounded by the permits: a job goes to the workers only when one is free, and it is
+//!   freed when the collector is done with the job. A block that a long record has made larger
+//!   than others takes a permit for each block's length in it, so the bytes under way are bounded
+//!   too. Buffers of blocks are recycled, but for those of long records, which no worker keeps.
 //! - A panic while one block is decoded or worked on costs that block, is reported as a defect,
 //!   and the rest goes on.
 //! - The reader may hang in a read of standard input for ever; nobody waits for it once the run
@@ -36,7 +38,9 @@ use super::progress::Progress;
 
 /// Jobs under way for each worker: enough to keep it busy while the collector waits for a slow
 /// one.
-const JOBS_PER_WORKER: usize = 8;
+const JOBS_PER_WORKER: usize = 4;
+/// A buffer past this many blocks has held a single long record and is given back to the system.
+const BUFFER_BLOCKS_MAX: usize = 2;
 
 /// Where evidence is and how it is read.
 #[derive(Clone, Debug)]
@@ -113,8 +117,15 @@ pub(crate) enum Done<T> {
 }
 
 struct Job<T> {
-    number: u64,
+    ticket: Ticket,
     work: Work<T>,
+}
+
+/// A job's place in the order of the evidence, and the permits to be given back for it.
+#[derive(Clone, Copy)]
+struct Ticket {
+    number: u64,
+    permits: usize,
 }
 
 enum Work<T> {
@@ -143,7 +154,13 @@ pub(crate) fn run<S: Stage<Outcome: 'static>>(
     let Evidence { limits, reference, carve, .. } = evidence;
     let reader = {
         let (progress, interrupt) = (progress.clone(), Arc::clone(interrupt));
-        let outlet = Outlet { jobs: jobs_to_workers, permits, next: 0 };
+        let outlet = Outlet {
+            jobs: jobs_to_workers,
+            permits,
+            permits_max: under_way,
+            block_len: limits.block_len_bytes.max(1),
+            next: 0,
+        };
         thread::Builder::new()
             .name("reader".to_owned())
             .spawn(move || read(&evidence, outlet, &buffers, &progress, &interrupt))
@@ -191,18 +208,31 @@ pub(crate) fn run<S: Stage<Outcome: 'static>>(
 struct Outlet<T> {
     jobs: Sender<Job<T>>,
     permits: Receiver<()>,
+    permits_max: usize,
+    block_len: usize,
     next: u64,
 }
 
 impl<T> Outlet<T> {
     fn send(&mut self, work: Work<T>) -> ControlFlow<()> {
-        let number = self.next;
+        let permits = match &work {
+            Work::Block(block) => permits(block.bytes.len(), self.block_len, self.permits_max),
+            Work::Pass(_) => 1,
+        };
+        let ticket = Ticket { number: self.next, permits };
         self.next += 1;
-        if self.permits.recv().is_err() || self.jobs.send(Job { number, work }).is_err() {
+        // Nobody else takes permits, so those that are missing come back in time.
+        let are_granted = (0..permits).all(|_| self.permits.recv().is_ok());
+        if !are_granted || self.jobs.send(Job { ticket, work }).is_err() {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Permits that a block takes: one for each usual block's length begun, or all there are.
+fn permits(len: usize, block_len: usize, permits_max: usize) -> usize {
+    len.div_ceil(block_len).clamp(1, permits_max)
 }
 
 fn read<T>(
@@ -252,19 +282,19 @@ impl<'d, S: Stage> Hand<'d, S> {
         &mut self,
         jobs: &Receiver<Job<S::Outcome>>,
         interrupted: &Receiver<()>,
-        done: &Sender<(u64, Done<S::Outcome>)>,
+        done: &Sender<(Ticket, Done<S::Outcome>)>,
     ) {
         loop {
             let job = select! {
                 recv(jobs) -> job => job.ok(),
                 recv(interrupted) -> _ => jobs.try_recv().ok(),
             };
-            let Some(Job { number, work }) = job else { return };
+            let Some(Job { ticket, work }) = job else { return };
             let result = match work {
                 Work::Pass(result) => *result,
                 Work::Block(block) => self.block(block),
             };
-            if done.send((number, result)).is_err() {
+            if done.send((ticket, result)).is_err() {
                 return;
             }
         }
@@ -276,8 +306,10 @@ impl<'d, S: Stage> Hand<'d, S> {
         let (first_record, offset) = (block.first_record, block.offset);
         let worked = guard::catch(|| {
             let recycled = decode(&self.context, &mut self.decoder, block, &mut self.batch);
-            // The reader may be gone; then nobody needs buffers.
-            let _ = self.buffers.send(recycled);
+            if recycled.capacity() <= BUFFER_BLOCKS_MAX * self.context.limits.block_len_bytes {
+                // The reader may be gone; then nobody needs buffers.
+                let _ = self.buffers.send(recycled);
+            }
             let (events, defects) = (self.batch.len() as u64, std::mem::take(&mut self.batch.defects));
             (events, defects, self.stage.run(&mut self.worker, &mut self.batch))
         });
@@ -290,27 +322,53 @@ impl<'d, S: Stage> Hand<'d, S> {
             *self = Self::new(self.stage, self.context, self.buffers.clone());
             (0, vec![defect], S::Outcome::default())
         });
+        self.let_go_of_long_records();
         Done::Block { path, format, outcome, events, defects }
+    }
+
+    /// What has grown with a long record does not stay.
+    fn let_go_of_long_records(&mut self) {
+        if self.batch.bytes.capacity() > BUFFER_BLOCKS_MAX * self.context.limits.block_len_bytes {
+            self.batch = Batch::default();
+            self.decoder = Decoder::new();
+        }
     }
 }
 
 /// Puts results back into the order of their numbers. After an interrupt numbers may be missing
 /// at the end; what came behind the gap is taken all the same.
 fn collect<T>(
-    done: &Receiver<(u64, Done<T>)>,
+    done: &Receiver<(Ticket, Done<T>)>,
     permits: &Sender<()>,
     take: &mut dyn FnMut(Done<T>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut early = BTreeMap::new();
     let mut next = 0;
-    for (number, result) in done {
-        early.insert(number, result);
-        while let Some(result) = early.remove(&next) {
+    for (ticket, result) in done {
+        early.insert(ticket.number, (ticket.permits, result));
+        while let Some((freed, result)) = early.remove(&next) {
             next += 1;
             take(result)?;
-            // The reader may have ended already.
-            let _ = permits.send(());
+            for _ in 0..freed {
+                // The reader may have ended already.
+                let _ = permits.send(());
+            }
         }
     }
-    early.into_values().try_for_each(take)
+    early.into_values().try_for_each(|(_, result)| take(result))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::permits;
+
+    #[test]
+    fn a_long_record_takes_permits_for_its_length() {
+        let check = |len, expected| assert_eq!(permits(len, 100, 9), expected, "{len}");
+        check(0, 1);
+        check(100, 1);
+        check(101, 2);
+        check(900, 9);
+        check(100_000, 9);
+    }
 }

@@ -1,7 +1,7 @@
 //! Sorting more than memory holds: bounded runs, spilled to temporary files, merged on reading.
 //!
 //! ```text
-//! push ─▶ run in memory (64 MiB) ─full: sort, spill─▶ level 0: up to 32 files
+//! push ─▶ run in memory (16 MiB) ─full: sort, spill─▶ level 0: up to 32 files
 //!                                                     └─full: merge─▶ level 1: up to 32 files …
 //! visit: all files and the last run merged, each record seen once, in order
 //! ```
@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Bytes of records held before they are spilled.
-const RUN_LEN_BYTES: usize = 64 << 20;
+const RUN_LEN_BYTES: usize = 16 << 20;
 /// Files of one level before they are merged into one of the next.
 const FAN_IN: usize = 32;
 

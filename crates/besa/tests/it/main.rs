@@ -1,6 +1,7 @@
 //! The `besa` binary as its users run it: arguments in, text and exit code out.
 
 mod archive;
+mod authority;
 mod demo;
 mod foreign;
 mod formats;

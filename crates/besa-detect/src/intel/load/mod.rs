@@ -193,6 +193,15 @@ impl Catalogue {
         u32::try_from(self.records.len() - 1).unwrap_or(u32::MAX)
     }
 
+    /// Gives back what was held for growth; nothing is added from now on.
+    pub(super) fn freeze(&mut self) {
+        self.runs.shrink_to_fit();
+        self.records.shrink_to_fit();
+        self.texts.shrink_to_fit();
+        self.shared.shrink_to_fit();
+        self.shared_numbers = HashMap::new();
+    }
+
     fn text_at(&mut self, text: &str) -> TextAt {
         let place = (u32::try_from(self.texts.len()), u32::try_from(text.len()));
         let (Ok(start), Ok(len)) = place else { return TextAt::default() };

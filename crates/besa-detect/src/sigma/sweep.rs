@@ -1,0 +1,67 @@
+//! Says of a whole event at once that no keyword can occur in it.
+//!
+//! Keywords look at every value, which for a long record is most of the work. The values of an
+//! event lie close together in the buffers of its batch, so one sweep over that stretch answers
+//! for all of them, and only if it meets something the values are looked at one by one.
+//!
+//! Soundness: the sweep looks for a piece of each needed literal in bytes as they stand, with
+//! ASCII letters folded. Pieces hold only characters that JSON has no short escape for; an escape
+//! of the long form that could hide one of them (`\u00…`, and the two characters beyond ASCII that
+//! fold to ASCII letters, as themselves and escaped) counts as something met.
+
+use aho_corasick::packed;
+use besa_event::Event;
+use memchr::memmem;
+
+use super::index::{gate, literals_of};
+use super::leaf::{Leaf, LeafId};
+
+/// Escapes behind which a character of a piece may hide: ASCII, `ſ` (which folds to `s`) and the
+/// Kelvin sign (`k`).
+const ESCAPES: [&[u8]; 3] = [br"\u00", br"\u017f", br"\u212a"];
+/// The same two characters as UTF-8.
+const FOLDING_TO_ASCII: [&[u8]; 2] = ["\u{17f}".as_bytes(), "\u{212a}".as_bytes()];
+/// A stretch much longer than its values holds those of other events.
+const STRETCH_LEN_BYTES_MAX: usize = 1 << 16;
+
+/// Searches stretches of events for what any of the keywords needs.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    searcher: packed::Searcher,
+}
+
+impl Sweep {
+    /// `None` if some keyword has no literal, or there are too many of them.
+    pub(crate) fn build(keywords: &[LeafId], leaves: &[Leaf]) -> Option<Self> {
+        let mut pieces: Vec<Vec<u8>> = ESCAPES.iter().map(|escape| escape.to_vec()).collect();
+        for id in keywords {
+            for literal in literals_of(&leaves[id.index()].kind)?.0 {
+                pieces.push(longest_plain(&literal).to_vec());
+            }
+        }
+        pieces.sort();
+        pieces.dedup();
+        gate(&pieces).map(|searcher| Self { searcher })
+    }
+
+    /// Whether a keyword may occur in the event; `false` is certain.
+    pub(crate) fn may_hold(&self, event: Event<'_>, buffer: &mut Vec<u8>) -> bool {
+        event.stretches().into_iter().any(|stretch| {
+            if stretch.len() > STRETCH_LEN_BYTES_MAX {
+                return true;
+            }
+            buffer.clear();
+            buffer.extend_from_slice(stretch);
+            buffer.make_ascii_lowercase();
+            self.searcher.find(buffer.as_slice()).is_some()
+                || !buffer.is_ascii()
+                    && FOLDING_TO_ASCII.iter().any(|each| memmem::find(stretch, each).is_some())
+        })
+    }
+}
+
+/// The longest piece of a folded literal without characters that JSON escapes or folding changes.
+fn longest_plain(literal: &[u8]) -> &[u8] {
+    let pieces = literal.split(|byte| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\' | b'/'));
+    pieces.max_by_key(|piece| piece.len()).unwrap_or_default()
+}
