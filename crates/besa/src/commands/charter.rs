@@ -301,9 +301,9 @@ fn verify(arguments: &ChainVerifyArgs, terminal: &Terminal) -> Result<u8> {
 
 fn tell_bad(bad: &Bad, as_json: bool) -> Result<u8> {
     if as_json {
-        say(bad.json())?
+        say(bad.json())?;
     } else {
-        say(bad.text())?
+        say(bad.text())?;
     }
     Ok(1)
 }

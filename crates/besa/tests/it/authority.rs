@@ -44,6 +44,7 @@ impl Desk {
         self.0.path().join(name)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over what they made for it")]
     fn put(&self, name: &str, text: impl ToString) {
         std::fs::write(self.path(name), text.to_string()).unwrap();
     }
