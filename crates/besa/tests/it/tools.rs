@@ -16,6 +16,7 @@ fn short_help() {
 
         Commands:
           hunt         Hunt: evidence in, findings out
+          archive      Events kept, and hunted through again
           demo         Replay a real attack and hunt it
           explain      Explain why one rule did or did not match one record
           rules        Look at rules: which load, and what one says of an event
@@ -25,6 +26,8 @@ fn short_help() {
           intel        The store of intelligence: objects in, out, and found
           release      What may leave this node, to whom, and why
           intake       What comes from allies: poison is held
+          authority    A member's keys, and its signature; files only
+          charter      Who the members of an alliance are, by which rules; files only
           taxii        Exchange with other TAXII servers: look, pull, push
           collection   The node's collections, and who may use them
           user         The node's users
