@@ -3,7 +3,7 @@
 //! A [`Ledger`] holds one head a log; the caller stores entries and tells, when asked, the hash that
 //! it has at a number. An entry is taken if it follows the head; one that is known is known; one
 //! that skips numbers waits ([`Refusal::Gap`]); one that contradicts what is held is a fork
-//! ([`Refusal::Fork`]), whose proof is the two entries ([`crate::proof::Proof::fork`]).
+//! ([`Refusal::Fork`]), whose proof is the two entries ([`crate::proof`]).
 //!
 //! Bounded: logs a member and entries an hour, as the charter says. The hours are counted by the
 //! times that entries state, so a flood is proved by two of them.

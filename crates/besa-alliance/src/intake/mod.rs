@@ -1,7 +1,7 @@
 //! Intake: an ally's indicators are data, not orders. What would hurt its receiver goes to
 //! quarantine with a reason; an analyst's word, once recorded, stands.
 //!
-//! [`check`] is a pure function of one object, the receiver's own assets and lists, and the moment.
+//! [`Intake::check`] is a pure function of one object, the receiver's own assets and lists, and the moment.
 //! It looks at every value that would be searched for: observables, and the constants of STIX
 //! patterns. What it cannot judge it does not accept: other pattern languages go to quarantine
 //! unless the caller's own checker ([`Checker`]) has said yes.
