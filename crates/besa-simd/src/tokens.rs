@@ -6,7 +6,7 @@
 //!                                              └─▶ runs around the marks ─▶ Candidate
 //! ```
 //! Whatever has no mark costs a few instructions per 64 bytes. Runs go over the borders of blocks:
-//! where the open one began is carried along ([`Runs`]). Marks look backward only (a dot counts at
+//! where the open one began is carried along (`Runs`). Marks look backward only (a dot counts at
 //! the byte after it), so that a block needs nothing of the next.
 //!
 //! # Classes
