@@ -255,7 +255,7 @@ fn resident() -> Option<u64> {
 
 /// Prints time and memory of one load; the memory by the matcher's own account and by the system,
 /// whose figure holds what the allocator kept of the load.
-#[allow(clippy::print_stdout)]
+#[expect(clippy::print_stdout, reason = "the figures of loading are what one runs this for")]
 fn load_once(name: &str, indicators: u64, text: &str, said: u64) {
     let (before, start) = (resident().unwrap_or(0), Instant::now());
     let matching = compile(name, text);

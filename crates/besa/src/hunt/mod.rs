@@ -31,7 +31,7 @@ use besa_detect::{Deferred, Detector, Finding, Hit};
 use besa_event::Timestamp;
 use besa_evidence::Limits;
 
-use account::{Account, Parts, Tally};
+use account::{Account, Coverage, Parts, Tally};
 use defects::DefectLog;
 use interrupt::Interrupt;
 use knowledge::Knowledge;
@@ -80,17 +80,29 @@ pub(crate) fn hunt(
     pipeline::run(detector, evidence, settings.workers, progress, interrupt, &mut |done| {
         collector.take(done)
     })?;
+    concluded(collector, knowledge, interrupt, started, None)
+}
+
+/// Sorts what was collected and gives the account of it.
+fn concluded(
+    collector: Collector<'_>,
+    knowledge: &Knowledge,
+    interrupt: &Interrupt,
+    started: Instant,
+    coverage: Option<Coverage>,
+) -> anyhow::Result<Hunted> {
+    let progress = collector.progress;
     let (findings, summary, tally, defects) = collector.finish()?;
     progress.clear();
     let account = Account::new(&Parts {
-        detector,
+        detector: &knowledge.detector,
         refused: &knowledge.refused,
         tally: &tally,
         defects: &defects,
         summary: &summary,
         complete: !interrupt.is_stopped(),
         elapsed: started.elapsed(),
-        coverage: None,
+        coverage,
     });
     Ok(Hunted { findings, summary, account })
 }

@@ -14,12 +14,12 @@ use besa_archive::{Archive, Error, FileEntry, Scan, Scanned, Source, Wanted, Win
 use besa_detect::{Detector, Outcome};
 use besa_event::{LogSource, Timestamp};
 
-use super::account::{Account, Coverage, Parts};
+use super::account::Coverage;
 use super::defects::DefectLog;
 use super::interrupt::Interrupt;
 use super::knowledge::Knowledge;
 use super::progress::Progress;
-use super::{Collector, Hunted};
+use super::{Collector, Hunted, concluded};
 
 /// What to hunt through.
 pub(crate) struct Past<'a> {
@@ -54,19 +54,7 @@ pub(crate) fn hunt(
         .into_iter()
         .try_for_each(|defect| collector.defects.push(defect))
         .context(super::CANNOT_LOG)?;
-    let (findings, summary, tally, defects) = collector.finish()?;
-    progress.clear();
-    let account = Account::new(&Parts {
-        detector,
-        refused: &knowledge.refused,
-        tally: &tally,
-        defects: &defects,
-        summary: &summary,
-        complete: !interrupt.is_stopped(),
-        elapsed: started.elapsed(),
-        coverage: Some(coverage),
-    });
-    Ok(Hunted { findings, summary, account })
+    concluded(collector, knowledge, interrupt, started, Some(coverage))
 }
 
 /// Whether anything that is looked for may be in events of a class.
