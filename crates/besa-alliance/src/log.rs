@@ -176,8 +176,9 @@ impl Ledger {
 }
 
 impl Head {
-    /// The head after an entry with which a count of hours begins.
-    pub(crate) fn of_first(entry: &Entry, log: Digest) -> Self {
+    /// The head after an entry with which a count of hours begins: the first of a log, or one from
+    /// which a verified log is taken up again.
+    pub fn of_first(entry: &Entry, log: Digest) -> Self {
         Self {
             member: entry.member().clone(),
             log,

@@ -272,7 +272,8 @@ fn extensions() -> Value {
     json!({ EXTENSION_ID: { "extension_type": "new-sdo" } })
 }
 
-fn id_of(kind: Kind, digest: &Digest) -> String {
+/// The STIX id that a signed object of a kind has by its hash.
+pub fn id_of(kind: Kind, digest: &Digest) -> String {
     named_id(kind.object_type(), ID_NAMESPACE, digest.as_bytes())
 }
 

@@ -38,7 +38,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use besa_exchange::taxii::server::About;
+use besa_exchange::taxii::server::{About, Inlet, Straight};
 use besa_intel::{Keep, Store, Time};
 
 pub use clock::now;
@@ -70,6 +70,24 @@ pub struct Options {
     pub keep: Keep,
     /// How often the files of the certificate are looked at; SIGHUP does it at once.
     pub certificate_check: Duration,
+    /// What is done with objects that are posted.
+    pub inlet: Taking,
+}
+
+/// An [`Inlet`] shared by all requests.
+#[derive(Clone)]
+pub struct Taking(pub Arc<dyn Inlet>);
+
+impl std::fmt::Debug for Taking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Taking")
+    }
+}
+
+impl Default for Taking {
+    fn default() -> Self {
+        Self(Arc::new(Straight))
+    }
 }
 
 /// Bounds on what strangers and users may spend.
@@ -131,6 +149,7 @@ impl Options {
             clock: now,
             keep: Keep::default(),
             certificate_check: Duration::from_secs(30),
+            inlet: Taking::default(),
         }
     }
 }

@@ -15,7 +15,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
 use axum::routing::get;
-use besa_exchange::taxii::server::{self, About};
+use besa_exchange::taxii::server::{self, About, Inlet};
 use besa_exchange::taxii::{Caller, Registry};
 use besa_intel::account::{Role, fresh_uuid};
 use besa_intel::{AuditEntry, Store, StoreError, micros};
@@ -42,6 +42,7 @@ const READY_TIME: Duration = Duration::from_secs(1);
 /// What every request shares.
 pub(crate) struct Node {
     store: Arc<dyn Store>,
+    inlet: Arc<dyn Inlet>,
     registry: Mutex<Arc<Registry>>,
     auth: Authenticator,
     about: About,
@@ -69,6 +70,7 @@ impl Node {
         let registry = Registry::new(store.directory()?);
         Ok(Self {
             store,
+            inlet: Arc::clone(&options.inlet.0),
             registry: Mutex::new(Arc::new(registry)),
             auth: Authenticator::new(limits)?,
             about: About { max_content_length: limits.body_bytes, ..options.about.clone() },
@@ -248,7 +250,7 @@ fn respond(node: &Node, head: &Head, caller: &Caller, body: &[u8]) -> Response<V
         id: &head.id,
         now: (node.clock)(),
     };
-    server::respond(node.store.as_ref(), &registry, &node.about, &request)
+    server::respond(node.store.as_ref(), node.inlet.as_ref(), &registry, &node.about, &request)
 }
 
 /// Counts, logs and audits, and makes the response one that can be sent.

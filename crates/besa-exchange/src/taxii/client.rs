@@ -18,7 +18,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use besa_intel::{Batch, CollectionKey, PageQuery, Store, StoreError, Time, prepare_request};
+use besa_intel::{Batch, CollectionKey, PageQuery, Receipt, Store, StoreError, Time, prepare_request};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -171,7 +171,12 @@ pub struct Client {
     authorization: Option<String>,
     /// Scheme, host and port that get the credentials: those asked first.
     origin: OnceLock<String>,
+    /// Tries of one request.
+    tries: u32,
 }
+
+/// Where a pull puts what it brings: the store itself, or whoever judges it first.
+pub type Sink<'a> = &'a dyn Fn(Batch) -> Result<Receipt, StoreError>;
 
 impl Client {
     /// Makes a client; nothing is sent yet.
@@ -190,7 +195,13 @@ impl Client {
             .timeout_connect(Some(Duration::from_secs(20)))
             .timeout_recv_response(Some(Duration::from_secs(120)))
             .timeout_global(Some(Duration::from_secs(600)));
-        Ok(Self { agent: config.build().into(), authorization, origin: OnceLock::new() })
+        Ok(Self { agent: config.build().into(), authorization, origin: OnceLock::new(), tries: TRIES_MAX })
+    }
+
+    /// The same with another number of tries of one request, for callers that come again by themselves.
+    #[must_use]
+    pub fn with_tries(self, tries: u32) -> Self {
+        Self { tries, ..self }
     }
 
     /// Asks a discovery URL.
@@ -246,6 +257,18 @@ impl Client {
         into: Option<CollectionKey>,
         clock: &dyn Fn() -> Time,
     ) -> Result<Pulled, ClientError> {
+        self.pull_through(store, collection, into, clock, &|batch| store.add_objects(batch))
+    }
+
+    /// Pulls as [`Client::pull`] does; each page goes through `sink`, the cursor is kept in `store`.
+    pub fn pull_through(
+        &self,
+        store: &dyn Store,
+        collection: &str,
+        into: Option<CollectionKey>,
+        clock: &dyn Fn() -> Time,
+        sink: Sink<'_>,
+    ) -> Result<Pulled, ClientError> {
         let objects_url = format!("{}objects/", slashed(collection));
         let name = format!("pull {objects_url} {}", into.map_or(0, |key| key.0));
         let mut cursor = store.cursor(&name)?;
@@ -265,7 +288,7 @@ impl Client {
             let (page, objects) = envelope(&answer.body, &url)?;
             empty = if objects.is_empty() { empty + 1 } else { 0 };
             pulled.pages += 1;
-            take(store, &objects, &objects_url, into, clock(), &mut pulled)?;
+            take(sink, &objects, Batch::new(&objects_url, clock(), into, Vec::new()), &mut pulled)?;
             if let Some(place) = last.as_deref().and_then(overlapped) {
                 // Never back: a server may give an old page last.
                 if cursor.as_deref().is_none_or(|held| held < place.as_str()) {
@@ -380,7 +403,7 @@ impl Client {
                 ClientError::Network { .. } => true,
                 _ => false,
             };
-            if !again || attempt >= TRIES_MAX {
+            if !again || attempt >= self.tries {
                 return Err(error);
             }
             std::thread::sleep(wanted.unwrap_or(pause).min(PAUSE_MAX));
@@ -510,19 +533,11 @@ fn envelope<'a>(body: &'a [u8], url: &str) -> Result<(Envelope<'a>, Vec<&'a RawV
     Ok((page, objects))
 }
 
-fn take(
-    store: &dyn Store,
-    objects: &[&RawValue],
-    from: &str,
-    into: Option<CollectionKey>,
-    now: Time,
-    pulled: &mut Pulled,
-) -> Result<(), ClientError> {
+fn take(sink: Sink<'_>, objects: &[&RawValue], empty: Batch, pulled: &mut Pulled) -> Result<(), ClientError> {
     if objects.is_empty() {
         return Ok(());
     }
-    let prepared = prepare_request(objects);
-    let receipt = store.add_objects(Batch::new(from, now, into, prepared))?;
+    let receipt = sink(Batch { objects: prepare_request(objects), ..empty })?;
     pulled.received += receipt.total;
     for outcome in receipt.outcomes.unwrap_or_default() {
         if outcome.verdict == besa_intel::Verdict::Added {

@@ -24,8 +24,8 @@
 //! not see is to be held back there. A status tells its own sender what became of each object.
 
 use besa_intel::{
-    Access, AuditEntry, Batch, Collection, Page, PageQuery, Store, StoreError, Time, VersionFilter, micros,
-    micros_text, prepare_request,
+    Access, AuditEntry, Batch, Collection, Page, PageQuery, Receipt, Store, StoreError, Time, VersionFilter,
+    micros, micros_text, prepare_request,
 };
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
@@ -79,14 +79,32 @@ pub struct Request<'a> {
     pub now: Time,
 }
 
+/// Takes what is posted. A node of an alliance judges what allies send before any of it is stored;
+/// a node without allies stores it ([`Straight`]).
+pub trait Inlet: Send + Sync {
+    /// Stores of a batch what may be stored; on return it is durable.
+    fn take(&self, store: &dyn Store, collection: &Collection, batch: Batch) -> Result<Receipt, StoreError>;
+}
+
+/// Stores everything that is valid STIX.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Straight;
+
+impl Inlet for Straight {
+    fn take(&self, store: &dyn Store, _: &Collection, batch: Batch) -> Result<Receipt, StoreError> {
+        store.add_objects(batch)
+    }
+}
+
 /// Answers a request.
 pub fn respond(
     store: &dyn Store,
+    inlet: &dyn Inlet,
     registry: &Registry,
     about: &About,
     request: &Request<'_>,
 ) -> Response<Vec<u8>> {
-    let exchange = Exchange { store, registry, about, request };
+    let exchange = Exchange { store, inlet, registry, about, request };
     exchange.route().unwrap_or_else(|failure| exchange.fail(&failure))
 }
 
@@ -123,6 +141,7 @@ type Answer = Result<Response<Vec<u8>>, Failure>;
 
 struct Exchange<'a> {
     store: &'a dyn Store,
+    inlet: &'a dyn Inlet,
     registry: &'a Registry,
     about: &'a About,
     request: &'a Request<'a>,
@@ -230,7 +249,7 @@ impl Exchange<'_> {
         let caller = &self.request.caller.name;
         let mut batch = Batch::new(caller, self.request.now, Some(collection.key), objects);
         batch.audit = Some(self.audit("202"));
-        let receipt = self.store.add_objects(batch)?;
+        let receipt = self.inlet.take(self.store, collection, batch)?;
         Ok(self.json(StatusCode::ACCEPTED, &resource::status(&receipt)))
     }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use besa_exchange::taxii::server::About;
 use besa_intel::Keep;
 use besa_server::tls::Identity;
-use besa_server::{Limits, Options, now};
+use besa_server::{Limits, Options, Taking, now};
 
 use super::node::note;
 use crate::cli::ServeArgs;
@@ -42,6 +42,7 @@ pub(super) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<u8> {
         },
         clock: now,
         certificate_check: Options::loopback(0).certificate_check,
+        inlet: Taking::default(),
     };
     if store.directory()?.users.is_empty() {
         let hint = format_args!(
