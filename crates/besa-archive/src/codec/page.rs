@@ -2,8 +2,8 @@
 //!
 //! The `parquet` crate's own writer would look every value up in its dictionary once more; the
 //! ingest has done that already (`write::column`), so pages are written here from positions in
-//! a dictionary, each with its checksum. Tests hold whole archives against
-//! our own reader.
+//! a dictionary, each with its checksum. Tests hold whole archives against our own reader, the
+//! `parquet` crate's, pyarrow and DuckDB (`read::foreign`).
 //!
 //! ```text
 //! chunk = [header, zstd(PLAIN dictionary)] header, zstd(levels ‖ values)

@@ -1,5 +1,7 @@
 //! From data files back to batches.
 
 pub(crate) mod file;
+#[cfg(test)]
+mod foreign;
 pub(crate) mod rebuild;
 pub(crate) mod scan;
