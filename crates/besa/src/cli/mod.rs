@@ -3,6 +3,7 @@
 mod alliance;
 mod archive;
 mod authority;
+mod bench;
 mod examples;
 mod exchange;
 mod hunt;
@@ -14,6 +15,7 @@ pub(crate) use archive::{ArchiveAddArgs, ArchiveArgs, ArchiveCommand, ArchiveHol
 pub(crate) use authority::{
     AuthorityCommand, ChainVerifyArgs, CharterCommand, KeyArgs, NewFile, ReleaseCheckArgs,
 };
+pub(crate) use bench::BenchArgs;
 pub(crate) use exchange::{IntelCommand, PeerArgs, TaxiiCommand};
 pub(crate) use hunt::{DemoArgs, ExplainArgs, FindingsArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
 pub(crate) use node::{
@@ -59,6 +61,7 @@ pub(crate) enum Command {
     Archive(ArchiveCommand),
     Demo(DemoArgs),
     Explain(ExplainArgs),
+    Bench(BenchArgs),
     /// Look at rules: which load, and what one says of an event.
     #[command(subcommand)]
     Rules(RulesCommand),

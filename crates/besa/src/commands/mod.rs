@@ -4,6 +4,7 @@ mod archive;
 mod audit;
 mod authority;
 mod backup;
+mod bench;
 mod chain;
 mod charter;
 mod charter_spec;
@@ -37,6 +38,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> anyhow::Result<u8> {
         Command::Archive(command) => archive::run(&command, terminal),
         Command::Demo(arguments) => demo::demo(&arguments, terminal),
         Command::Explain(arguments) => explain::explain(&arguments, terminal),
+        Command::Bench(arguments) => bench::bench(&arguments, terminal),
         Command::Rules(command) => rules::run(&command, terminal),
         Command::Pattern(command) => pattern::run(&command, terminal),
         Command::Scenario(command) => scenario::run(&command, terminal),

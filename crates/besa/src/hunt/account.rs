@@ -11,6 +11,7 @@ use besa_event::LogSourceId;
 use serde::Serialize;
 use serde_json::json;
 
+use super::clock::Spent;
 use super::defects::{self, DefectLog};
 use super::knowledge::Refused;
 use super::summary::{LEVELS, Summary};
@@ -30,6 +31,7 @@ pub(crate) struct Tally {
     pub(crate) hits_dropped: u64,
     /// Per STIX pattern: events on which it gave up.
     pub(crate) unevaluated: BTreeMap<u32, u64>,
+    pub(crate) spent: Spent,
 }
 
 /// The account, as it is shown and as it is written with `--account`.

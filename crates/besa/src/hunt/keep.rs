@@ -137,7 +137,7 @@ impl Keeper<'_> {
                 tally.formats.entry(file.format.unwrap_or("not read")).or_default().0 += 1;
                 Ok(())
             }
-            Done::Block { path, format, outcome: batch, events, defects } => {
+            Done::Block { path, format, outcome: batch, events, defects, .. } => {
                 tally.formats.entry(format).or_default().1 += events;
                 tally.events += events;
                 defects.into_iter().try_for_each(|defect| log.push(defect)).context(CANNOT_LOG)?;

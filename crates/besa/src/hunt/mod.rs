@@ -10,6 +10,7 @@
 //! way, one run of findings, one of hits, and a summary by rule.
 
 pub(crate) mod account;
+pub(crate) mod clock;
 pub(crate) mod defects;
 mod guard;
 mod intel;
@@ -32,6 +33,7 @@ use besa_event::Timestamp;
 use besa_evidence::Limits;
 
 use account::{Account, Coverage, Parts, Tally};
+use clock::Spent;
 use defects::DefectLog;
 use interrupt::Interrupt;
 use knowledge::Knowledge;
@@ -59,6 +61,8 @@ pub(crate) struct Hunted {
     pub(crate) findings: Sorted<Finding>,
     pub(crate) summary: Summary,
     pub(crate) account: Account,
+    /// Processor time of the workers.
+    pub(crate) spent: Spent,
 }
 
 /// Hunts. An interrupt ends it early; what was found until then is the result.
@@ -104,7 +108,7 @@ fn concluded(
         elapsed: started.elapsed(),
         coverage,
     });
-    Ok(Hunted { findings, summary, account })
+    Ok(Hunted { findings, summary, account, spent: tally.spent })
 }
 
 /// Year and month of today: records that state no year are not younger.
@@ -156,7 +160,8 @@ impl<'d> Collector<'d> {
                 self.tally.formats.entry(file.format.unwrap_or("not read")).or_default().0 += 1;
                 Ok(())
             }
-            Done::Block { path, format, outcome, events, defects } => {
+            Done::Block { path, format, outcome, events, defects, spent } => {
+                self.tally.spent.add(spent);
                 self.tally.formats.entry(format).or_default().1 += events;
                 self.tally.events += events;
                 self.take_outcome(outcome)?;

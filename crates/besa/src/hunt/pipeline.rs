@@ -32,6 +32,7 @@ use besa_event::{Batch, Block, Defect, Dictionary, Keep, LogSources, Place};
 use besa_evidence::{Context, Decoder, FileAccount, Format, Item, Limits, decode, walk};
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 
+use super::clock::{Lap, Spent};
 use super::guard;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
@@ -111,6 +112,7 @@ pub(crate) enum Done<T> {
         outcome: T,
         events: u64,
         defects: Vec<Defect>,
+        spent: Spent,
     },
     Defect(Defect),
     File(FileAccount),
@@ -304,6 +306,7 @@ impl<'d, S: Stage> Hand<'d, S> {
         let path = Arc::clone(&block.origin);
         let format = block.format.name();
         let (first_record, offset) = (block.first_record, block.offset);
+        let mut lap = Lap::start();
         let worked = guard::catch(|| {
             let recycled = decode(&self.context, &mut self.decoder, block, &mut self.batch);
             if recycled.capacity() <= BUFFER_BLOCKS_MAX * self.context.limits.block_len_bytes {
@@ -311,19 +314,21 @@ impl<'d, S: Stage> Hand<'d, S> {
                 let _ = self.buffers.send(recycled);
             }
             let (events, defects) = (self.batch.len() as u64, std::mem::take(&mut self.batch.defects));
-            (events, defects, self.stage.run(&mut self.worker, &mut self.batch))
+            let decode = lap.next();
+            let outcome = self.stage.run(&mut self.worker, &mut self.batch);
+            (events, defects, outcome, Spent { decode, stage: lap.next() })
         });
-        let (events, defects, outcome) = worked.unwrap_or_else(|panic| {
+        let (events, defects, outcome, spent) = worked.unwrap_or_else(|panic| {
             let reason = format!(
                 "internal error, please report it: {panic} (block at offset {offset}, records from {first_record}, is left out)"
             );
             let defect = Defect { origin: Arc::clone(&path), place: Place::Offset(offset), reason };
             // What a panic left behind cannot be trusted.
             *self = Self::new(self.stage, self.context, self.buffers.clone());
-            (0, vec![defect], S::Outcome::default())
+            (0, vec![defect], S::Outcome::default(), Spent::default())
         });
         self.let_go_of_long_records();
-        Done::Block { path, format, outcome, events, defects }
+        Done::Block { path, format, outcome, events, defects, spent }
     }
 
     /// What has grown with a long record does not stay.

@@ -68,16 +68,21 @@ fn total_len(paths: &[PathBuf]) -> Option<u64> {
 
 fn len_below(path: &Path) -> u64 {
     let mut total = 0;
+    each_file_below(path, &mut |_, len| total += len);
+    total
+}
+
+/// Calls `take` with each file of evidence and its length in bytes. Like the walk itself, it
+/// does not follow links to folders.
+pub(crate) fn each_file_below(path: &Path, take: &mut dyn FnMut(&Path, u64)) {
     let mut stack = vec![path.to_path_buf()];
     while let Some(path) = stack.pop() {
         let Ok(metadata) = std::fs::metadata(&path) else { continue };
         if !metadata.is_dir() {
-            total += metadata.len();
+            take(&path, metadata.len());
             continue;
         }
-        // Like the walk itself: links to folders are not followed.
         let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
         stack.extend(entries.map(|entry| entry.path()).filter(|path| !path.is_symlink() || path.is_file()));
     }
-    total
 }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod authority;
+mod bench;
 mod demo;
 mod foreign;
 mod formats;

@@ -19,6 +19,7 @@ fn short_help() {
           archive      Events kept, and hunted through again
           demo         Replay a real attack and hunt it
           explain      Explain why one rule did or did not match one record
+          bench        Measure how fast a hunt is on your own evidence
           rules        Look at rules: which load, and what one says of an event
           pattern      Look at STIX patterns: is one valid, does it match observations
           scenario     The built-in attack scenario
