@@ -23,6 +23,7 @@ use crate::entry::FileEntry;
 use crate::error::{Error, Result};
 use crate::store::{Blob, Store};
 use crate::write::file::{FORMAT, KEY_FORMAT};
+use crate::write::names::OWN;
 use crate::write::piece::GROUP_ROWS_MAX;
 
 /// An open data file.
@@ -61,6 +62,12 @@ impl DataFile {
         let names = schema.columns().iter().map(|column| column.name().to_ascii_lowercase());
         let columns = names.enumerate().map(|(position, name)| (name, position)).collect();
         Ok(Self { entry: entry.clone(), class: LogSource::from(&entry.source), blob, metadata, columns })
+    }
+
+    /// Names of its columns of fields.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let columns = self.metadata.file_metadata().schema_descr().columns();
+        columns.iter().map(|column| column.name()).filter(|name| !name.starts_with(OWN))
     }
 
     /// How many row groups it has.

@@ -1,5 +1,6 @@
 //! From data files back to batches.
 
+pub(crate) mod columns;
 pub(crate) mod file;
 #[cfg(test)]
 mod foreign;

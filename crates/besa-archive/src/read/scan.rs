@@ -111,7 +111,7 @@ impl Archive {
 
 impl Scan<'_> {
     /// Row groups of a file that may hold what is asked for.
-    fn groups_of(&self, file: &FileEntry) -> u64 {
+    pub(super) fn groups_of(&self, file: &FileEntry) -> u64 {
         if !(self.admits)(&LogSource::from(&file.source)) {
             return 0;
         }

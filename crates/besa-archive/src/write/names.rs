@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use besa_event::{Dictionary, Event, FieldId};
 
 /// Names that start so are the archive's own columns.
-const OWN: &str = "besa_";
+pub(crate) const OWN: &str = "besa_";
 /// Longer names have no column.
 const NAME_LEN_MAX: usize = 200;
 /// Names after which the writer has to start anew.

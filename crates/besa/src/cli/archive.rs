@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use besa_event::Timestamp;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::hunt::{FindingsArgs, time};
 use super::{IntelArgs, RuleArgs, examples};
@@ -12,6 +12,7 @@ use super::{IntelArgs, RuleArgs, examples};
 pub(crate) enum ArchiveCommand {
     Add(Box<ArchiveAddArgs>),
     Hunt(Box<ArchiveHuntArgs>),
+    Export(Box<ArchiveExportArgs>),
     /// What an archive holds: days, log sources, events, bytes.
     Stats {
         #[command(flatten)]
@@ -61,7 +62,11 @@ pub(crate) struct ArchiveArgs {
 ///
 /// Reads what `besa hunt` reads and writes Parquet files by day and log source, which other tools
 /// read too. When it ends, everything is on the disk; Ctrl-C ends reading and keeps what was read.
-/// The same evidence added twice is there twice. Exit code 0; 2 error; 130 stopped.
+/// The same evidence added twice is there twice.
+///
+/// With `--rules` or `--intel` it hunts in the same pass and gives findings as `besa hunt` does;
+/// `--level`, `--from` and `--to` choose among findings, everything is kept. Exit code 0: kept, and
+/// nothing found; 1: findings; 2: error; 130: stopped before anything was found.
 #[derive(Debug, Args)]
 #[command(after_help = examples::ARCHIVE_ADD)]
 pub(crate) struct ArchiveAddArgs {
@@ -72,6 +77,15 @@ pub(crate) struct ArchiveAddArgs {
     #[command(flatten)]
     pub(crate) place: ArchiveArgs,
 
+    #[command(flatten, next_help_heading = "Hunting")]
+    pub(crate) rules: RuleArgs,
+
+    #[command(flatten, next_help_heading = "Hunting")]
+    pub(crate) intel: IntelArgs,
+
+    #[command(flatten, next_help_heading = "Hunting")]
+    pub(crate) findings: FindingsArgs,
+
     /// Also keep what was deleted or overwritten in Windows event logs.
     #[arg(long)]
     pub(crate) carve: bool,
@@ -80,11 +94,7 @@ pub(crate) struct ArchiveAddArgs {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
 
-    /// Write every defect to this file, one JSON object a line.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) defects: Option<PathBuf>,
-
-    /// The summary as JSON on standard output.
+    /// What was kept as JSON on standard output; findings then need `--out`.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -110,6 +120,58 @@ pub(crate) struct ArchiveHuntArgs {
 
     #[command(flatten)]
     pub(crate) findings: FindingsArgs,
+}
+
+/// Write kept events as JSON lines or CSV.
+///
+/// By day, log source and file, in the order in which they were added. A JSON line holds `time`,
+/// `time_precision`, `time_zone`, `host`, `logsource`, `source` (path and record) and `fields`; a
+/// field with several values is a list. CSV has a column for each name; several values of one
+/// cell are joined by `; `, and cells that could run as a formula get a leading `'`. Exit code 0;
+/// 2 error, or a file is missing or damaged: the others are written all the same; 130 stopped.
+#[derive(Debug, Args)]
+#[command(after_help = examples::ARCHIVE_EXPORT)]
+pub(crate) struct ArchiveExportArgs {
+    #[command(flatten)]
+    pub(crate) place: ArchiveArgs,
+
+    /// How events are written.
+    #[arg(short, long, value_enum, default_value_t = ExportFormat::Jsonl)]
+    pub(crate) format: ExportFormat,
+
+    /// Write to this file, which appears when it is complete.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Only events at or after this time (UTC unless a zone is given).
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    pub(crate) from: Option<Timestamp>,
+
+    /// Only events before this time.
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    pub(crate) to: Option<Timestamp>,
+
+    /// Only this log source, as `stats` shows it or a leading part (may be given again).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Vec<String>,
+
+    /// Only this field; rules' names work too, `Image` for the `NewProcessName` of Security 4688
+    /// (may be given again).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) field: Vec<String>,
+
+    /// The record as it stood in the evidence, too, where that was text.
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One JSON object an event.
+    Jsonl,
+    /// A row an event.
+    Csv,
 }
 
 /// Place a legal hold: while it stands, `retain` deletes nothing that it touches.

@@ -46,7 +46,13 @@ Exit codes: 0 nothing found, 1 findings, 2 error, 130 stopped before anything wa
 pub(super) const ARCHIVE_ADD: &str = "\
 Examples:
   besa archive add evidence/ --archive history
-  zcat conn.log.gz | besa archive add - --archive history --json";
+  zcat conn.log.gz | besa archive add - --archive history --json
+  besa archive add evidence/ --archive history --rules sigma/rules --intel iocs.txt --format jsonl --out findings.jsonl";
+
+pub(super) const ARCHIVE_EXPORT: &str = "\
+Examples:
+  besa archive export --archive history --from 2022-07-15 --to 2022-07-16 | jq .fields.Image
+  besa archive export --archive history --source windows/sysmon --field Image --field CommandLine --format csv --out processes.csv";
 
 pub(super) const ARCHIVE_HUNT: &str = "\
 Examples:

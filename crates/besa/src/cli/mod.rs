@@ -11,7 +11,10 @@ mod node;
 mod tools;
 
 pub(crate) use alliance::{IntakeCommand, ReleaseCommand, ReleaseExplainArgs};
-pub(crate) use archive::{ArchiveAddArgs, ArchiveArgs, ArchiveCommand, ArchiveHoldArgs, ArchiveHuntArgs};
+pub(crate) use archive::{
+    ArchiveAddArgs, ArchiveArgs, ArchiveCommand, ArchiveExportArgs, ArchiveHoldArgs, ArchiveHuntArgs,
+    ExportFormat,
+};
 pub(crate) use authority::{
     AuthorityCommand, ChainVerifyArgs, CharterCommand, KeyArgs, NewFile, ReleaseCheckArgs,
 };

@@ -1,9 +1,11 @@
 //! `besa archive`: events kept, looked after, and hunted through again.
 
+mod export;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use besa_archive::{Archive, Hold, Manifest, Retention, Upkeep, Window, Writer};
 use besa_detect::Scope;
 use besa_event::{LogSource, Timestamp};
@@ -11,13 +13,13 @@ use serde_json::{Value, json};
 
 use super::hunt::{check_paths, exit_code, give, workers};
 use crate::cli::{ArchiveAddArgs, ArchiveArgs, ArchiveCommand, ArchiveHoldArgs, ArchiveHuntArgs, Format};
-use crate::hunt::defects::{self, DefectLog};
+use crate::hunt::defects::DefectLog;
 use crate::hunt::interrupt::{EXIT_INTERRUPTED, Interrupt};
-use crate::hunt::keep::{self, Additions, Kept};
+use crate::hunt::keep::{self, Kept};
 use crate::hunt::knowledge::Knowledge;
-use crate::hunt::now;
 use crate::hunt::progress::Progress;
 use crate::hunt::retro::{self, Past};
+use crate::hunt::{Hunted, Settings, now};
 use crate::terminal::{Terminal, counted, sized, visible};
 
 const DAY_NANOS: i64 = 86_400 * 1_000_000_000;
@@ -26,6 +28,7 @@ pub(super) fn run(command: &ArchiveCommand, terminal: &Terminal) -> anyhow::Resu
     match command {
         ArchiveCommand::Add(arguments) => add(arguments, terminal),
         ArchiveCommand::Hunt(arguments) => hunt(arguments, terminal),
+        ArchiveCommand::Export(arguments) => export::export(arguments, terminal),
         ArchiveCommand::Stats { place, json } => stats(place, *json, terminal),
         ArchiveCommand::Verify { place } => verify(place, terminal),
         ArchiveCommand::Retain { place, days, source } => {
@@ -60,27 +63,42 @@ fn say(terminal: &Terminal, line: &str) -> anyhow::Result<()> {
 
 fn add(arguments: &ArchiveAddArgs, terminal: &Terminal) -> anyhow::Result<u8> {
     check_paths(&arguments.evidence)?;
+    let asked = &arguments.findings;
+    let hunts = !(arguments.rules.rules.is_empty() && arguments.intel.intel.is_empty());
+    if hunts && arguments.json && asked.out.is_none() {
+        bail!("findings and `--json` both go to standard output; give `--out FILE` for the findings");
+    }
+    let knowledge = if hunts {
+        let scope = Scope { level_min: asked.level, from: asked.from, to: asked.to };
+        Knowledge::load(&arguments.rules, &arguments.intel, scope, asked.format == Format::Stix)?
+    } else {
+        Knowledge::nothing()
+    };
     let writer = Writer::open(&arguments.place.archive, None)?;
-    let defects = DefectLog::new(arguments.defects.as_deref()).context("cannot write the file of defects")?;
-    let interrupt = Interrupt::new();
-    interrupt.listen();
-    let progress = Progress::new(&arguments.evidence, terminal);
-    let additions = Additions {
+    let settings = Settings {
         evidence: arguments.evidence.clone(),
         workers: workers(arguments.jobs),
         carve: arguments.carve,
-        defects,
+        defects: DefectLog::new(asked.defects.as_deref()).context("cannot write the file of defects")?,
     };
-    let kept = keep::add(writer, additions, &progress, &interrupt);
+    let interrupt = Interrupt::new();
+    interrupt.listen();
+    let progress = Progress::new(&arguments.evidence, terminal);
+    let kept = keep::add(writer, &knowledge, settings, &progress, &interrupt);
     progress.clear();
     let kept = kept?;
     if arguments.json {
         say(terminal, &added(&kept).to_string())?;
     }
     terminal.say(&added_text(&kept));
-    Ok(if !kept.complete {
+    if hunts {
+        give(asked, &knowledge, &kept.hunted, terminal)?;
+        return Ok(exit_code(&kept.hunted));
+    }
+    let account = &kept.hunted.account;
+    Ok(if !account.complete {
         EXIT_INTERRUPTED
-    } else if kept.tally.events == 0 && kept.defects.count > 0 {
+    } else if account.events == 0 && account.defects.count > 0 {
         crate::EXIT_ERROR
     } else {
         0
@@ -88,33 +106,31 @@ fn add(arguments: &ArchiveAddArgs, terminal: &Terminal) -> anyhow::Result<u8> {
 }
 
 fn added(kept: &Kept) -> Value {
-    let Kept { complete, tally, defects: log, receipt } = kept;
+    let Kept { hunted: Hunted { account, .. }, receipt } = kept;
     json!({
-        "complete": complete, "files": tally.files, "bytes": tally.bytes, "events": receipt.events,
-        "defects": {"count": log.count, "by_reason": log.by_reason,
-            "first": log.shown.iter().map(defects::as_json).collect::<Vec<_>>()},
+        "complete": account.complete, "files": account.files, "bytes": account.bytes, "events": receipt.events,
+        "defects": account.defects,
         "archive": {"version": receipt.version, "files_made": receipt.files, "bytes_made": receipt.bytes},
     })
 }
 
 fn added_text(kept: &Kept) -> String {
-    let Kept { complete, tally, defects: log, receipt } = kept;
+    let Kept { hunted: Hunted { account, .. }, receipt } = kept;
     let mut text = String::new();
-    if !complete {
+    if !account.complete {
         text.push_str("PARTIAL: it was interrupted; evidence behind this point is not in the archive.\n");
     }
     text.push_str(&format!(
         "{} of {} ({}) kept in {} ({}); {}\n",
         counted(receipt.events, "event"),
-        counted(tally.files, "file"),
-        sized(tally.bytes),
+        counted(account.files, "file"),
+        sized(account.bytes),
         counted(receipt.files, "file"),
         sized(receipt.bytes),
-        counted(log.count, "defect"),
+        counted(account.defects.count, "defect"),
     ));
-    for defect in &log.shown {
-        let (place, reason) = defects::as_text(defect);
-        text.push_str(&format!("  {}{}\n", visible(&place), visible(&reason)));
+    for (place, reason) in &account.defects.first_texts {
+        text.push_str(&format!("  {}{}\n", visible(place), visible(reason)));
     }
     text
 }

@@ -1,39 +1,80 @@
-//! Evidence into an archive: the reader and workers of a hunt, and one writer behind them.
+//! Evidence into an archive: the reader and workers of a hunt, and one writer behind them. Who
+//! has rules or indicators hunts in the same pass.
 //!
 //! Batches reach the writer in the order of the evidence. What a flush acknowledged stays,
 //! whatever comes after: an interrupt ends reading, and what was read until then is flushed.
 //! The dictionary holds every second name that readers can give, since rules of the future may
 //! ask for any of them; a hunt through the archive drops those that its own rules do not name.
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use besa_archive::{Ingest, IngestOptions, Receipt, Writer};
-use besa_event::{Batch, Dictionary, Keep, LogSources};
-use besa_evidence::{Limits, second_names};
+use besa_detect::{Detector, Outcome, Worker};
+use besa_event::{Batch, Block, Dictionary, Keep, LogSources};
+use besa_evidence::{Context, Decoder, Format, Limits, decode, second_names};
 
-use super::account::Tally;
-use super::defects::DefectLog;
 use super::interrupt::Interrupt;
+use super::knowledge::Knowledge;
 use super::pipeline::{self, Done, Evidence, Stage};
 use super::progress::Progress;
-use super::{CANNOT_LOG, now, this_month};
+use super::{Collector, Hunted, Settings, concluded, now, this_month};
 
 /// Events after which a flush is due, and the age in ns: a flush makes one file for each day and
 /// log source, so that few large ones are better than many small ones.
 const FLUSH_EVENTS: u64 = 4 << 20;
 const FLUSH_AGE: i64 = 60 * 1_000_000_000;
 
-/// Names and log sources of a run that keeps everything.
-struct Keeping {
+/// Names and log sources of a run that keeps everything, and what it hunts for meanwhile.
+struct Keeping<'k> {
     dictionary: Dictionary,
     sources: LogSources,
+    /// Whom to show each event, if anybody looks for anything.
+    detector: Option<&'k Detector>,
 }
 
-impl Stage for Keeping {
-    type Hand<'s> = ();
-    type Outcome = Batch;
+/// What a worker that hunts keeps from block to block.
+///
+/// It decodes each block a second time, by the names that its rules ask for: second names that
+/// only the archive needs would change what a rule sees, and findings shall be those of a hunt.
+struct Hunter<'k> {
+    detector: &'k Detector,
+    worker: Worker<'k>,
+    decoder: Decoder,
+    batch: Batch,
+    outcome: Outcome,
+}
+
+impl<'k> Hunter<'k> {
+    fn new(detector: &'k Detector) -> Self {
+        Self {
+            detector,
+            worker: detector.worker(),
+            decoder: Decoder::new(),
+            batch: Batch::default(),
+            outcome: Outcome::default(),
+        }
+    }
+
+    fn meet(&mut self, context: &Context<'_>, block: &Block<Format>) {
+        let context = Context {
+            dictionary: self.detector.dictionary(),
+            sources: self.detector.sources(),
+            keep: self.detector.keep(),
+            ..*context
+        };
+        decode(&context, &mut self.decoder, block.clone(), &mut self.batch);
+        self.worker.run(&self.batch, &mut self.outcome);
+    }
+}
+
+impl Stage for Keeping<'_> {
+    type Hand<'s>
+        = Option<Hunter<'s>>
+    where
+        Self: 's;
+    type Outcome = (Batch, Outcome);
 
     fn dictionary(&self) -> &Dictionary {
         &self.dictionary
@@ -47,103 +88,95 @@ impl Stage for Keeping {
         Keep::Everything
     }
 
-    fn hand(&self) {}
+    fn hand(&self) -> Option<Hunter<'_>> {
+        self.detector.map(Hunter::new)
+    }
 
-    fn run(&self, (): &mut (), batch: &mut Batch) -> Batch {
-        std::mem::take(batch)
+    fn meet(&self, hunter: &mut Option<Hunter<'_>>, context: &Context<'_>, block: &Block<Format>) {
+        if let Some(hunter) = hunter {
+            hunter.meet(context, block);
+        }
+    }
+
+    fn run(&self, hunter: &mut Option<Hunter<'_>>, batch: &mut Batch) -> (Batch, Outcome) {
+        let outcome = hunter.as_mut().map(|hunter| std::mem::take(&mut hunter.outcome));
+        (std::mem::take(batch), outcome.unwrap_or_default())
     }
 }
 
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// `false` if Ctrl-C ended it.
-    pub(crate) complete: bool,
-    pub(crate) tally: Tally,
-    pub(crate) defects: DefectLog,
+    /// What was read, and what was found in it if anything was looked for.
+    pub(crate) hunted: Hunted,
     /// All flushes together; the version is the last one's.
     pub(crate) receipt: Receipt,
 }
 
-/// What to keep, and how it is read.
-pub(crate) struct Additions {
-    pub(crate) evidence: Vec<PathBuf>,
-    pub(crate) workers: usize,
-    pub(crate) carve: bool,
-    pub(crate) defects: DefectLog,
-}
-
-/// Adds evidence to an archive.
+/// Adds evidence to an archive and hunts through it.
 pub(crate) fn add(
     mut writer: Writer,
-    additions: Additions,
+    knowledge: &Knowledge,
+    settings: Settings,
     progress: &Progress,
     interrupt: &Arc<Interrupt>,
 ) -> anyhow::Result<Kept> {
+    let started = Instant::now();
     writer.collect(now())?;
     let mut names = Dictionary::builder();
     second_names().for_each(|name| {
         names.intern(name);
     });
-    let keeping = Keeping { dictionary: names.build(), sources: LogSources::new() };
+    let detector = &knowledge.detector;
+    let hunts = !(detector.rules().rules.is_empty() && detector.intel().is_empty());
+    let keeping = Keeping {
+        dictionary: names.build(),
+        sources: LogSources::new(),
+        detector: hunts.then_some(detector),
+    };
     let evidence = Evidence {
-        paths: additions.evidence,
+        paths: settings.evidence,
         limits: Limits::default(),
-        carve: additions.carve,
+        carve: settings.carve,
         reference: Some(this_month()),
     };
     let options = IngestOptions { events: FLUSH_EVENTS, age: FLUSH_AGE, ..IngestOptions::default() };
     let mut keeper = Keeper {
         keeping: &keeping,
-        progress,
         ingest: writer.ingest(options)?,
-        kept: Kept {
-            complete: true,
-            tally: Tally::default(),
-            defects: additions.defects,
-            receipt: Receipt::default(),
-        },
+        receipt: Receipt::default(),
+        collector: Collector::new(detector, settings.defects, progress),
     };
-    let read = pipeline::run(&keeping, evidence, additions.workers, progress, interrupt, &mut |done| {
+    let read = pipeline::run(&keeping, evidence, settings.workers, progress, interrupt, &mut |done| {
         keeper.take(done)
     });
     progress.clear();
     if let Err(error) = read {
-        let kept = keeper.kept.receipt.events;
+        let kept = keeper.receipt.events;
         keeper.ingest.discard();
         return Err(error.context(format!("{kept} events are in the archive, those read after them are not")));
     }
     keeper.flush()?;
-    keeper.kept.defects.finish().context(CANNOT_LOG)?;
-    keeper.kept.complete = !interrupt.is_stopped();
-    Ok(keeper.kept)
+    let Keeper { collector, receipt, .. } = keeper;
+    Ok(Kept { hunted: concluded(collector, knowledge, interrupt, started, None)?, receipt })
 }
 
 struct Keeper<'k> {
-    keeping: &'k Keeping,
-    progress: &'k Progress,
+    keeping: &'k Keeping<'k>,
     ingest: Ingest,
-    kept: Kept,
+    receipt: Receipt,
+    collector: Collector<'k>,
 }
 
 impl Keeper<'_> {
-    fn take(&mut self, done: Done<Batch>) -> anyhow::Result<()> {
-        let Kept { tally, defects: log, .. } = &mut self.kept;
+    fn take(&mut self, done: Done<(Batch, Outcome)>) -> anyhow::Result<()> {
         match done {
-            Done::Defect(defect) => log.push(defect).context(CANNOT_LOG),
-            Done::File(file) => {
-                tally.files += 1;
-                tally.bytes += file.bytes;
-                tally.formats.entry(file.format.unwrap_or("not read")).or_default().0 += 1;
-                Ok(())
-            }
-            Done::Block { path, format, outcome: batch, events, defects, .. } => {
-                tally.formats.entry(format).or_default().1 += events;
-                tally.events += events;
-                defects.into_iter().try_for_each(|defect| log.push(defect)).context(CANNOT_LOG)?;
+            Done::Defect(defect) => self.collector.take(Done::Defect(defect)),
+            Done::File(file) => self.collector.take(Done::File(file)),
+            Done::Block { path, format, outcome: (batch, outcome), events, defects, spent } => {
                 let at = now();
                 self.ingest.append(&batch, &self.keeping.dictionary, &self.keeping.sources, at)?;
-                self.progress.matched(tally.events, 0, &path.path);
+                self.collector.take(Done::Block { path, format, outcome, events, defects, spent })?;
                 if self.ingest.is_due(at) { self.flush() } else { Ok(()) }
             }
         }
@@ -151,7 +184,7 @@ impl Keeper<'_> {
 
     fn flush(&mut self) -> anyhow::Result<()> {
         let made = self.ingest.flush(now()).context("the archive cannot be written")?;
-        let sum = &mut self.kept.receipt;
+        let sum = &mut self.receipt;
         *sum = Receipt {
             version: made.version,
             events: sum.events + made.events,

@@ -67,6 +67,17 @@ impl Knowledge {
         Ok(Self::new(reader.finish(), taken, scope))
     }
 
+    /// Looks for nothing.
+    pub(crate) fn nothing() -> Self {
+        let loaded = LoadedRules {
+            set: RuleSet::default(),
+            unreadable: Vec::new(),
+            files: 0,
+            texts: RuleTexts::new(),
+        };
+        Self::of_rules(loaded, Scope::default())
+    }
+
     /// Compiles rules alone.
     pub(crate) fn of_rules(loaded: LoadedRules, scope: Scope) -> Self {
         Self::new(loaded, TakenIntel::default(), scope)

@@ -71,6 +71,8 @@ pub(crate) trait Stage: Sync {
     fn keep(&self) -> Keep;
     /// For a new worker, or after a panic.
     fn hand(&self) -> Self::Hand<'_>;
+    /// Sees a block before it is decoded for [`Stage::run`].
+    fn meet(&self, _hand: &mut Self::Hand<'_>, _context: &Context<'_>, _block: &Block<Format>) {}
     /// Works on a block. What is left of the batch is used again; its defects are taken already.
     fn run<'s>(&'s self, hand: &mut Self::Hand<'s>, batch: &mut Batch) -> Self::Outcome;
 }
@@ -308,6 +310,7 @@ impl<'d, S: Stage> Hand<'d, S> {
         let (first_record, offset) = (block.first_record, block.offset);
         let mut lap = Lap::start();
         let worked = guard::catch(|| {
+            self.stage.meet(&mut self.worker, &self.context, &block);
             let recycled = decode(&self.context, &mut self.decoder, block, &mut self.batch);
             if recycled.capacity() <= BUFFER_BLOCKS_MAX * self.context.limits.block_len_bytes {
                 // The reader may be gone; then nobody needs buffers.

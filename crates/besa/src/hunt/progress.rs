@@ -19,7 +19,18 @@ impl Progress {
         if !terminal.interactive || terminal.is_quiet() {
             return Self { bar: ProgressBar::hidden() };
         }
-        let total = total_len(paths);
+        Self::shown(total_len(paths))
+    }
+
+    /// A bar for reading so many bytes; hidden unless a person looks.
+    pub(crate) fn of(total: u64, terminal: &Terminal) -> Self {
+        if !terminal.interactive || terminal.is_quiet() {
+            return Self { bar: ProgressBar::hidden() };
+        }
+        Self::shown(Some(total))
+    }
+
+    fn shown(total: Option<u64>) -> Self {
         let template = match total {
             Some(_) => "{bar:24.cyan/blue} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg} (left: {eta})",
             None => "{spinner} {bytes} {binary_bytes_per_sec} {msg}",
@@ -50,6 +61,13 @@ impl Progress {
         let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
         let name = fit(&visible(name), 28);
         self.bar.set_message(format!("{rate} events/s, {} findings, {name}", grouped(findings)));
+    }
+
+    /// How many events have gone through.
+    pub(crate) fn passed(&self, events: u64) {
+        if !self.bar.is_hidden() {
+            self.bar.set_message(format!("{} events", grouped(events)));
+        }
     }
 
     /// Takes the bar away.

@@ -67,7 +67,7 @@ pub(super) fn place(place: &Locator) -> String {
 }
 
 /// One row; ends with CR LF.
-pub(super) fn write_row(out: &mut dyn Write, cells: &[impl AsRef<str>]) -> io::Result<()> {
+pub(crate) fn write_row(out: &mut dyn Write, cells: &[impl AsRef<str>]) -> io::Result<()> {
     for (at, cell) in cells.iter().enumerate() {
         if at > 0 {
             out.write_all(b",")?;

@@ -30,6 +30,7 @@ use crate::hunt::summary::Summary;
 use crate::terminal::Paint;
 
 pub(crate) use account::account_text;
+pub(crate) use csv::write_row;
 
 /// Everything that output is made of.
 pub(crate) struct Report<'a> {

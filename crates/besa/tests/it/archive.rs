@@ -11,12 +11,16 @@ use crate::{besa, code, foreign, json_lines, run, scenario, stderr, stdout, text
 fn findings(arguments: &[&str]) -> Vec<String> {
     let output = besa().args(arguments).output().unwrap();
     assert!(code(&output) <= 1, "{arguments:?}: {}", stderr(&output));
-    let lines = json_lines(&stdout(&output));
+    shown(&stdout(&output))
+}
+
+/// The same of JSON lines.
+fn shown(lines: &str) -> Vec<String> {
     let shown = |line: &Value| {
         let parts = ["rule_id", "title", "source", "time", "matched", "related", "host", "logsource"];
         json!(parts.map(|part| line[part].clone())).to_string()
     };
-    let mut shown: Vec<String> = lines.iter().map(shown).collect();
+    let mut shown: Vec<String> = json_lines(lines).iter().map(shown).collect();
     shown.sort();
     shown
 }
@@ -102,4 +106,48 @@ fn foreign_evidence_is_found_in_the_archive_as_in_the_evidence() {
     let rules = rules.join("rules");
     let (found, _) = check(&[&samples], &["--rules", text(&rules)]);
     assert!(found.len() > 400, "{}", found.len());
+}
+
+/// One pass that keeps and hunts gives what a hunt gives, and keeps what a pass that only keeps
+/// does.
+#[test]
+fn hunting_while_adding_finds_what_a_hunt_finds() {
+    let dir = TempDir::new().unwrap();
+    let (archive, alone) = (dir.path().join("history"), dir.path().join("alone"));
+    let (out, account) = (dir.path().join("findings.jsonl"), dir.path().join("account.json"));
+    let intel = scenario().join("intel");
+    let mut evidence = vec![text(scenario())];
+    let samples = foreign("corpora/evtx-attack-samples").map(|folder| folder.join("Execution"));
+    evidence.extend(samples.as_deref().filter(|folder| folder.exists()).map(text));
+    for knowledge in [
+        &["--intel", text(&intel)][..],
+        &["--rules", concat!(env!("CARGO_MANIFEST_DIR"), "/rules"), "--level", "high"],
+    ] {
+        let _ = std::fs::remove_dir_all(&archive);
+        let live = findings(&[&["-q", "hunt", "-f", "jsonl"], knowledge, &evidence].concat());
+        let add = [&["archive", "add", "--archive", text(&archive), "-f", "jsonl"], knowledge].concat();
+        let added =
+            run(&[&add, &["--out", text(&out), "--json", "--account", text(&account)][..], &evidence]
+                .concat());
+        assert_eq!(code(&added), 1, "{}", stderr(&added));
+        let kept: Value = serde_json::from_str(&stdout(&added)).unwrap();
+        let told: Value = serde_json::from_slice(&std::fs::read(&account).unwrap()).unwrap();
+        assert_eq!((&told["events"], &told["findings"]["total"]), (&kept["events"], &live.len().into()));
+        assert_eq!(shown(&std::fs::read_to_string(&out).unwrap()), live);
+        let past = findings(
+            &[&["-q", "archive", "hunt", "-f", "jsonl", "--archive", text(&archive)], knowledge].concat(),
+        );
+        assert!(past == live, "{} past, {} live", past.len(), live.len());
+    }
+    let added = run(&[&["-q", "archive", "add", "--archive", text(&alone)], evidence.as_slice()].concat());
+    assert_eq!(code(&added), 0, "{}", stderr(&added));
+    let everything = |archive: &Path| stdout(&run(&["-q", "archive", "export", "--archive", text(archive)]));
+    assert!(everything(&archive) == everything(&alone));
+    let mixed = run(&[
+        &["archive", "add", "--archive", text(&alone), "--json", "--intel", text(&intel)],
+        evidence.as_slice(),
+    ]
+    .concat());
+    assert_eq!(code(&mixed), 2);
+    assert!(stderr(&mixed).contains("--out"), "{}", stderr(&mixed));
 }

@@ -4,6 +4,7 @@ mod archive;
 mod authority;
 mod bench;
 mod demo;
+mod export;
 mod foreign;
 mod formats;
 mod hunt;
