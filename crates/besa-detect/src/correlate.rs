@@ -14,6 +14,7 @@
 //! and reported, never silent.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use besa_event::{DictionaryBuilder, Event, FieldId};
 use besa_sigma::{Correlation, CorrelationKind, CorrelationOp, RuleSet, Target, TemporalExpression};
@@ -117,27 +118,46 @@ fn shortened(mut value: String) -> String {
 }
 
 /// Evaluates hits in order of time.
+///
+/// A hit costs one look-up of its group and one of each of its texts, and allocates only what is
+/// new: paths, hosts and values are shared by the hits that name them.
 #[derive(Debug)]
 pub(crate) struct Correlator<'r> {
     rules: &'r RuleSet,
     states: Vec<State>,
+    /// Correlations that are judged when a window is over.
+    judged_at_end: Vec<usize>,
     /// Per correlation: the correlations that its findings feed, with the slot there.
     parents: Vec<Vec<(usize, usize)>>,
+    texts: Texts,
     /// Groups and hits dropped to stay within bounds.
     pub(crate) dropped: u64,
 }
 
+/// Values of `group-by`.
+type GroupKey = Arc<[String]>;
+/// Values of the condition's fields.
+type Values = Arc<[Option<String>]>;
+type Seeded = foldhash::quality::RandomState;
+
 #[derive(Debug, Default)]
 struct State {
-    groups: HashMap<Vec<String>, Group>,
+    groups: HashMap<GroupKey, Group, Seeded>,
     /// Groups judged when their window is over: (end of the window, group), in order.
-    closing: VecDeque<(i64, Vec<String>)>,
+    closing: VecDeque<(i64, GroupKey)>,
 }
 
 #[derive(Debug, Default)]
 struct Group {
     hits: VecDeque<GroupHit>,
-    counts: HashMap<Vec<Option<String>>, u32>,
+    /// Distinct values of the hits, how often each stands there, and how many of them lack none.
+    counts: HashMap<Values, u32, Seeded>,
+    complete: usize,
+    /// The numbers of the hits, ascending, where their order is asked for.
+    numbers: Vec<f64>,
+    /// Per slot: its hits; and how many slots have one.
+    slots: Vec<u32>,
+    slots_seen: usize,
     /// Per slot: start of the latest chain that reached it (`temporal_ordered`).
     chains: Vec<Option<i64>>,
     raised: bool,
@@ -146,11 +166,52 @@ struct Group {
 #[derive(Clone, Debug)]
 struct GroupHit {
     time: FindingTime,
-    slot: usize,
-    values: Vec<Option<String>>,
-    source: Locator,
+    slot: u16,
     logsource: u16,
-    host: String,
+    record: u64,
+    path: Arc<str>,
+    host: Arc<str>,
+    /// `None` where nothing depends on them.
+    values: Option<Values>,
+    /// The value as a number, where numbers are asked for.
+    number: Option<f64>,
+}
+
+/// A hit before it is known to which group it belongs.
+#[derive(Clone, Copy)]
+struct NewHit<'h> {
+    time: FindingTime,
+    slot: u16,
+    logsource: u16,
+    source: &'h Locator,
+    host: &'h str,
+    values: &'h [Option<String>],
+}
+
+/// Texts that hits share. Those that no hit holds any more are let go now and then.
+#[derive(Debug, Default)]
+struct Texts {
+    known: HashSet<Arc<str>, Seeded>,
+    sweep_at: usize,
+}
+
+/// Texts below which none is let go.
+const TEXTS_MIN: usize = 1 << 12;
+
+impl Texts {
+    fn shared(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.known.get(text) {
+            return Arc::clone(known);
+        }
+        if self.known.len() >= self.sweep_at.max(TEXTS_MIN) {
+            self.known.retain(|text| Arc::strong_count(text) > 1);
+            // Paid for by as many new texts as are looked through.
+            self.sweep_at = self.known.len() * 2;
+        }
+        let text: Arc<str> = text.into();
+        self.known.insert(Arc::clone(&text));
+        text
+    }
 }
 
 impl<'r> Correlator<'r> {
@@ -166,22 +227,26 @@ impl<'r> Correlator<'r> {
             }
         }
         let states = rules.correlations.iter().map(|_| State::default()).collect();
-        Self { rules, states, parents, dropped: 0 }
+        let numbered = rules.correlations.iter().enumerate();
+        let judged_at_end =
+            numbered.filter(|(_, correlation)| judged_at_end(correlation)).map(|(number, _)| number);
+        let judged_at_end = judged_at_end.collect();
+        Self { rules, states, judged_at_end, parents, texts: Texts::default(), dropped: 0 }
     }
 
     /// Takes the next hit; `group` and `values` are those of the hit's part.
     pub(crate) fn push(&mut self, hit: &Hit, out: &mut Vec<Finding>) {
         let HitPart::Correlation { correlation, slot, group, values } = &hit.part else { return };
-        let taken = GroupHit {
-            time: hit.time,
-            slot: usize::from(*slot),
-            values: values.clone(),
-            source: hit.source.clone(),
-            logsource: hit.logsource,
-            host: hit.host.clone(),
-        };
         self.close_until(hit.time.at, out);
-        self.take(*correlation as usize, group.clone(), taken, out);
+        let new = NewHit {
+            time: hit.time,
+            slot: *slot,
+            logsource: hit.logsource,
+            source: &hit.source,
+            host: &hit.host,
+            values,
+        };
+        self.take(*correlation as usize, group, new, out);
     }
 
     /// Judges the windows that are still open.
@@ -189,36 +254,43 @@ impl<'r> Correlator<'r> {
         self.close_until(i64::MAX, out);
     }
 
-    fn take(&mut self, number: usize, key: Vec<String>, hit: GroupHit, out: &mut Vec<Finding>) {
+    fn take(&mut self, number: usize, key: &[String], new: NewHit<'_>, out: &mut Vec<Finding>) {
         let Some(correlation) = self.rules.correlations.get(number) else { return };
         let span = span_nanos(correlation);
-        let now = hit.time.at;
-        if self.states[number].groups.len() >= GROUPS_MAX && !self.states[number].groups.contains_key(&key) {
-            self.make_room(number, now, span);
+        let now = new.time.at;
+        if !self.states[number].groups.contains_key(key) {
+            if self.states[number].groups.len() >= GROUPS_MAX {
+                self.make_room(number, now, span);
+            }
+            self.states[number].groups.insert(key.into(), Group::default());
         }
         let state = &mut self.states[number];
-        let group = state.groups.entry(key.clone()).or_default();
-        if judged_at_end(correlation) {
-            if group.hits.is_empty() {
-                state.closing.push_back((now.saturating_add(span), key));
-            }
-            self.dropped += group.add(hit);
+        let Some(group) = state.groups.get_mut(key) else { return };
+        let at_end = judged_at_end(correlation);
+        if at_end && group.hits.is_empty() {
+            state.closing.push_back((now.saturating_add(span), key.into()));
+        }
+        if !at_end {
+            group.forget_before(now.saturating_sub(span), correlation.kind);
+        }
+        let hit = group.hit(new, &mut self.texts, correlation.kind);
+        self.dropped += group.add(hit, correlation.kind);
+        if at_end {
             return;
         }
-        group.forget_before(now.saturating_sub(span));
-        self.dropped += group.add(hit);
         let held = group.judge(correlation, now, span);
         let begins = held && !group.raised;
         group.raised = held && correlation.kind != CorrelationKind::TemporalOrdered;
         if begins {
-            let finding = group.finding(number, correlation, &key);
-            self.raise(number, finding, &key, out);
+            let finding = group.finding(number, correlation, key);
+            self.raise(number, finding, key, out);
         }
     }
 
     /// Judges every window that ended before `now`.
     fn close_until(&mut self, now: i64, out: &mut Vec<Finding>) {
-        for number in 0..self.states.len() {
+        for at in 0..self.judged_at_end.len() {
+            let number = self.judged_at_end[at];
             while self.states[number].closing.front().is_some_and(|(end, _)| *end < now) {
                 let Some((_, key)) = self.states[number].closing.pop_front() else { break };
                 let Some(mut group) = self.states[number].groups.remove(&key) else { continue };
@@ -246,15 +318,16 @@ impl<'r> Correlator<'r> {
                 self.dropped += 1;
                 continue;
             };
-            let hit = GroupHit {
+            let values: Vec<Option<String>> = above.condition.fields.iter().map(value).collect();
+            let new = NewHit {
                 time,
-                slot,
-                values: above.condition.fields.iter().map(value).collect(),
-                source: finding.source.clone(),
+                slot: u16::try_from(slot).unwrap_or(u16::MAX),
                 logsource: finding.logsource,
-                host: finding.host.clone(),
+                source: &finding.source,
+                host: &finding.host,
+                values: &values,
             };
-            self.take(parent, group, hit, out);
+            self.take(parent, &group, new, out);
         }
         if child.generates {
             out.push(finding);
@@ -279,31 +352,94 @@ impl<'r> Correlator<'r> {
     }
 }
 
+/// What of a correlation's state depends on the values of its hits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Nothing,
+    Distinct,
+    Sum,
+    Rank,
+}
+
+fn asks(kind: CorrelationKind) -> Asks {
+    match kind {
+        CorrelationKind::ValueCount => Asks::Distinct,
+        CorrelationKind::ValueSum | CorrelationKind::ValueAvg => Asks::Sum,
+        CorrelationKind::ValueMedian | CorrelationKind::ValuePercentile => Asks::Rank,
+        CorrelationKind::EventCount | CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => {
+            Asks::Nothing
+        }
+    }
+}
+
 impl Group {
+    fn hit(&self, new: NewHit<'_>, texts: &mut Texts, kind: CorrelationKind) -> GroupHit {
+        let asks = asks(kind);
+        let values = || match self.counts.get_key_value(new.values) {
+            Some((known, _)) => Arc::clone(known),
+            None => new.values.into(),
+        };
+        let number = || crate::sigma::parse_number(new.values.first()?.as_ref()?.as_bytes());
+        GroupHit {
+            time: new.time,
+            slot: new.slot,
+            logsource: new.logsource,
+            record: new.source.record,
+            path: texts.shared(&new.source.path),
+            host: texts.shared(new.host),
+            values: (asks == Asks::Distinct).then(values),
+            number: if matches!(asks, Asks::Sum | Asks::Rank) { number() } else { None },
+        }
+    }
+
     /// Adds a hit; returns how many older ones were dropped to stay within bounds.
-    fn add(&mut self, hit: GroupHit) -> u64 {
-        *self.counts.entry(hit.values.clone()).or_default() += 1;
+    fn add(&mut self, hit: GroupHit, kind: CorrelationKind) -> u64 {
+        let slot = usize::from(hit.slot);
+        if self.slots.len() <= slot {
+            self.slots.resize(slot + 1, 0);
+        }
+        self.slots_seen += usize::from(self.slots[slot] == 0);
+        self.slots[slot] += 1;
+        if let Some(values) = &hit.values {
+            let count = self.counts.entry(Arc::clone(values)).or_default();
+            *count += 1;
+            self.complete += usize::from(*count == 1 && is_complete(values));
+        }
+        if let (Some(number), Asks::Rank) = (hit.number, asks(kind)) {
+            let at = self.numbers.partition_point(|have| have.total_cmp(&number).is_lt());
+            self.numbers.insert(at, number);
+        }
         self.hits.push_back(hit);
         if self.hits.len() <= GROUP_HITS_MAX {
             return 0;
         }
-        self.forget_first();
+        self.forget_first(kind);
         1
     }
 
-    fn forget_before(&mut self, from: i64) {
+    fn forget_before(&mut self, from: i64, kind: CorrelationKind) {
         while self.hits.front().is_some_and(|hit| hit.time.at < from) {
-            self.forget_first();
+            self.forget_first(kind);
         }
     }
 
-    fn forget_first(&mut self) {
+    fn forget_first(&mut self, kind: CorrelationKind) {
         let Some(hit) = self.hits.pop_front() else { return };
-        if let Some(count) = self.counts.get_mut(&hit.values) {
+        let slot = &mut self.slots[usize::from(hit.slot)];
+        *slot -= 1;
+        self.slots_seen -= usize::from(*slot == 0);
+        if let Some(values) = &hit.values
+            && let Some(count) = self.counts.get_mut(values)
+        {
             *count -= 1;
             if *count == 0 {
-                self.counts.remove(&hit.values);
+                self.counts.remove(values);
+                self.complete -= usize::from(is_complete(values));
             }
+        }
+        if let (Some(number), Asks::Rank) = (hit.number, asks(kind)) {
+            let at = self.numbers.partition_point(|have| have.total_cmp(&number).is_lt());
+            self.numbers.remove(at);
         }
     }
 
@@ -319,42 +455,31 @@ impl Group {
 
     /// The count, sum, … of the hits in the window; `None` where no hit has a number.
     fn measure(&self, correlation: &Correlation) -> Option<f64> {
-        let numbers = || -> Vec<f64> {
-            let first = |hit: &GroupHit| hit.values.first().cloned().flatten();
-            self.hits
-                .iter()
-                .filter_map(first)
-                .filter_map(|text| crate::sigma::parse_number(text.as_bytes()))
-                .collect()
-        };
-        let some = |numbers: Vec<f64>| (!numbers.is_empty()).then_some(numbers);
+        let numbers = || self.hits.iter().filter_map(|hit| hit.number);
         match correlation.kind {
             CorrelationKind::EventCount => Some(self.hits.len() as f64),
-            CorrelationKind::ValueCount => {
-                let complete = self.counts.keys().filter(|values| values.iter().all(Option::is_some));
-                Some(complete.count() as f64)
-            }
-            CorrelationKind::ValueSum => some(numbers()).map(|all| all.iter().sum()),
+            CorrelationKind::ValueCount => Some(self.complete as f64),
+            CorrelationKind::ValueSum => numbers().next().map(|_| numbers().sum()),
             CorrelationKind::ValueAvg => {
-                some(numbers()).map(|all| all.iter().sum::<f64>() / all.len() as f64)
+                numbers().next().map(|_| numbers().sum::<f64>() / numbers().count() as f64)
             }
-            CorrelationKind::ValueMedian => some(numbers()).map(|all| percentile(all, 50.0)),
+            CorrelationKind::ValueMedian => percentile(&self.numbers, 50.0),
             CorrelationKind::ValuePercentile => {
-                some(numbers()).map(|all| percentile(all, correlation.condition.percentile.unwrap_or(50.0)))
+                percentile(&self.numbers, correlation.condition.percentile.unwrap_or(50.0))
             }
             CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => None,
         }
     }
 
     fn judge_temporal(&self, correlation: &Correlation) -> bool {
-        let seen: HashSet<usize> = self.hits.iter().map(|hit| hit.slot).collect();
         if let Some(expression) = &correlation.condition.expression {
-            return expression_holds(expression, &seen);
+            return expression_holds(expression, &self.slots);
         }
         if correlation.condition.comparisons.is_empty() {
-            return seen.len() == correlation.rules.len();
+            return self.slots_seen == correlation.rules.len();
         }
-        correlation.condition.comparisons.iter().all(|test| test.op.holds(seen.len() as f64, test.number))
+        let seen = self.slots_seen as f64;
+        correlation.condition.comparisons.iter().all(|test| test.op.holds(seen, test.number))
     }
 
     /// Advances the chains with the newest hit. A chain is named by its start; of several that
@@ -362,7 +487,7 @@ impl Group {
     fn judge_ordered(&mut self, correlation: &Correlation, now: i64, span: i64) -> bool {
         let last = correlation.rules.len().saturating_sub(1);
         self.chains.resize(last + 1, None);
-        let Some(slot) = self.hits.back().map(|hit| hit.slot) else { return false };
+        let Some(slot) = self.hits.back().map(|hit| usize::from(hit.slot)) else { return false };
         let start = match slot.checked_sub(1) {
             None => Some(now),
             Some(before) => self.chains[before].filter(|start| now.saturating_sub(*start) <= span),
@@ -384,11 +509,11 @@ impl Group {
         Finding {
             rule: RuleRef::Correlation(u32::try_from(number).unwrap_or(u32::MAX)),
             time: last.map(|hit| hit.time),
-            source: last.map(|hit| hit.source.clone()).unwrap_or_default(),
+            source: last.map(GroupHit::source).unwrap_or_default(),
             logsource: last.map_or(0, |hit| hit.logsource),
-            host: last.map(|hit| hit.host.clone()).unwrap_or_default(),
+            host: last.map(|hit| hit.host.to_string()).unwrap_or_default(),
             matched,
-            related: self.hits.iter().take(others.min(RELATED_MAX)).map(|hit| hit.source.clone()).collect(),
+            related: self.hits.iter().take(others.min(RELATED_MAX)).map(GroupHit::source).collect(),
         }
     }
 
@@ -400,20 +525,31 @@ impl Group {
     }
 }
 
-fn expression_holds(expression: &TemporalExpression, seen: &HashSet<usize>) -> bool {
+impl GroupHit {
+    fn source(&self) -> Locator {
+        Locator { path: self.path.to_string(), record: self.record }
+    }
+}
+
+fn is_complete(values: &[Option<String>]) -> bool {
+    values.iter().all(Option::is_some)
+}
+
+/// `slots`: per rule of the correlation, its hits in the window.
+fn expression_holds(expression: &TemporalExpression, slots: &[u32]) -> bool {
     match expression {
-        TemporalExpression::All(members) => members.iter().all(|member| expression_holds(member, seen)),
-        TemporalExpression::Any(members) => members.iter().any(|member| expression_holds(member, seen)),
-        TemporalExpression::Not(inner) => !expression_holds(inner, seen),
-        TemporalExpression::Rule(slot) => seen.contains(slot),
+        TemporalExpression::All(members) => members.iter().all(|member| expression_holds(member, slots)),
+        TemporalExpression::Any(members) => members.iter().any(|member| expression_holds(member, slots)),
+        TemporalExpression::Not(inner) => !expression_holds(inner, slots),
+        TemporalExpression::Rule(slot) => slots.get(*slot).is_some_and(|hits| *hits > 0),
     }
 }
 
 /// Nearest-rank percentile: the smallest value that at least `rank` per cent do not exceed.
-fn percentile(mut numbers: Vec<f64>, rank: f64) -> f64 {
-    numbers.sort_by(f64::total_cmp);
+/// `numbers` ascend.
+fn percentile(numbers: &[f64], rank: f64) -> Option<f64> {
     let position = (rank / 100.0 * numbers.len() as f64).ceil().max(1.0) as usize;
-    numbers.get(position.min(numbers.len()) - 1).copied().unwrap_or_default()
+    numbers.get(position.min(numbers.len()).checked_sub(1)?).copied()
 }
 
 fn span_nanos(correlation: &Correlation) -> i64 {

@@ -1,6 +1,9 @@
 //! Correlations: what raises a finding, and when.
 
+use besa_detect::{Hit, HitPart, RuleRef};
 use besa_event::LogSource;
+use besa_sigma::{Correlation, CorrelationKind as Kind, CorrelationOp};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::hunt;
@@ -124,4 +127,152 @@ fn a_flood_of_groups_is_bounded_and_counted() {
     let hunted = hunt(&rule, LogSource::new("windows", &[], &[]), &events);
     assert!(hunted.findings.is_empty());
     assert!(hunted.dropped > 0);
+}
+
+/// The slow twin: for each hit, everything is worked out anew from all hits before it. Findings as
+/// (record of the last hit, measured).
+fn reference(correlation: &Correlation, hits: &[Hit]) -> Vec<(u64, String)> {
+    let comparisons = &correlation.condition.comparisons;
+    let at_least = comparisons.iter().any(|test| matches!(test.op, CorrelationOp::Gt | CorrelationOp::Gte));
+    let span = i64::try_from(correlation.timespan_seconds).unwrap() * 1_000_000_000;
+    let mut groups: Vec<&[String]> = hits.iter().map(|hit| parts(hit).1).collect();
+    groups.sort();
+    groups.dedup();
+    let mut found = Vec::new();
+    for group in groups {
+        let own: Vec<&Hit> = hits.iter().filter(|hit| parts(hit).1 == group).collect();
+        if !comparisons.is_empty() && !at_least {
+            let mut from = 0;
+            while from < own.len() {
+                let end = own[from].time.at + span;
+                let len = own[from..].iter().take_while(|hit| hit.time.at <= end).count();
+                found.extend(judged(correlation, &own[from..from + len]));
+                from += len;
+            }
+            continue;
+        }
+        let (mut raised, mut begin) = (false, 0);
+        for at in 0..own.len() {
+            let window = |from: usize| {
+                let hits = own[from..=at].iter().filter(|hit| hit.time.at >= own[at].time.at - span);
+                hits.copied().collect::<Vec<_>>()
+            };
+            if correlation.kind == Kind::TemporalOrdered {
+                if parts(own[at]).0 + 1 == correlation.rules.len() && is_in_order(correlation, &window(begin))
+                {
+                    begin = at + 1;
+                    found.push((own[at].source.record, format!("{} hits", window(0).len())));
+                }
+                continue;
+            }
+            let finding = judged(correlation, &window(0));
+            found.extend(finding.clone().filter(|_| !raised));
+            raised = finding.is_some();
+        }
+    }
+    found.sort();
+    found
+}
+
+fn parts(hit: &Hit) -> (usize, &[String], &[Option<String>]) {
+    match &hit.part {
+        HitPart::Correlation { slot, group, values, .. } => (usize::from(*slot), group, values),
+        HitPart::Pattern { .. } => panic!("{hit:?}"),
+    }
+}
+
+/// Whether each rule's hit follows one of the rule before it, and the last hit is the last rule's.
+fn is_in_order(correlation: &Correlation, hits: &[&Hit]) -> bool {
+    let mut wanted = 0;
+    for (at, hit) in hits.iter().enumerate() {
+        let slot = parts(hit).0;
+        if slot == wanted && (wanted + 1 < correlation.rules.len() || at + 1 == hits.len()) {
+            wanted += 1;
+        }
+    }
+    wanted == correlation.rules.len()
+}
+
+fn judged(correlation: &Correlation, hits: &[&Hit]) -> Option<(u64, String)> {
+    let number = |hit: &&Hit| parts(hit).2.first()?.as_ref()?.parse::<f64>().ok();
+    let mut numbers: Vec<f64> = hits.iter().filter_map(number).collect();
+    let mut distinct: Vec<_> = hits.iter().map(|hit| parts(hit).2).collect();
+    distinct.retain(|values| values.iter().all(Option::is_some));
+    distinct.sort();
+    distinct.dedup();
+    let mut slots: Vec<usize> = hits.iter().map(|hit| parts(hit).0).collect();
+    slots.sort_unstable();
+    slots.dedup();
+    let rank = |numbers: &mut Vec<f64>, rank: f64| {
+        numbers.sort_by(f64::total_cmp);
+        numbers[((rank / 100.0 * numbers.len() as f64).ceil().max(1.0) as usize).min(numbers.len()) - 1]
+    };
+    let holds =
+        |value: f64| correlation.condition.comparisons.iter().all(|test| test.op.holds(value, test.number));
+    let record = hits.last()?.source.record;
+    let measured = match correlation.kind {
+        Kind::Temporal => {
+            let seen = slots.len();
+            let all = correlation.condition.comparisons.is_empty() && seen == correlation.rules.len();
+            let some = !correlation.condition.comparisons.is_empty() && holds(seen as f64);
+            return (all || some).then(|| (record, format!("{} hits", hits.len())));
+        }
+        Kind::EventCount => hits.len() as f64,
+        Kind::ValueCount => distinct.len() as f64,
+        _ if numbers.is_empty() => return None,
+        Kind::ValueSum => numbers.iter().sum(),
+        Kind::ValueAvg => numbers.iter().sum::<f64>() / numbers.len() as f64,
+        Kind::ValueMedian => rank(&mut numbers, 50.0),
+        Kind::ValuePercentile => rank(&mut numbers, correlation.condition.percentile.unwrap()),
+        Kind::TemporalOrdered => panic!("judged by its order"),
+    };
+    holds(measured).then(|| (record, format!("{measured}")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn each_kind_equals_its_slow_twin(
+        kind in prop::sample::select(vec![
+            ("event_count", ""), ("value_count", "field: Size, "), ("value_count", "field: [Size, Id], "),
+            ("value_sum", "field: Size, "), ("value_avg", "field: Size, "), ("value_median", "field: Size, "),
+            ("value_percentile", "field: Size, percentile: 80, "), ("temporal", ""), ("temporal_ordered", ""),
+        ]),
+        (op, limit) in (prop::sample::select(vec!["gte", "gt", "lt", "lte"]), 1..5_u32),
+        has_condition in any::<bool>(),
+        span in 1..20_u32,
+        events in prop::collection::vec((0..60_u32, 1..3_u32, prop::sample::select(vec!["a", "b", "c"]), 0..6_u32), 0..60),
+    ) {
+        let (kind, fields) = kind;
+        let condition = match kind {
+            "temporal_ordered" => String::new(),
+            "temporal" if !has_condition => String::new(),
+            "temporal" => "  condition: {gte: 2}\n".to_owned(),
+            _ => format!("  condition: {{{fields}{op}: {limit}}}\n"),
+        };
+        let rules = if kind.starts_with("temporal") { "logon, reset" } else { "logon" };
+        let text = format!(
+            "{BASE}title: c\nname: c\ncorrelation:\n  type: {kind}\n  rules: [{rules}]\n  group-by: [User]\n  timespan: {span}s\n{condition}"
+        );
+        let events: Vec<Value> = events
+            .iter()
+            .map(|(second, id, user, size)| {
+                let mut event = event(*second, *id, user, *size);
+                if *size == 5 {
+                    event.as_object_mut().unwrap().remove("Size");
+                }
+                event
+            })
+            .collect();
+        let hunted = hunt(&text, LogSource::new("windows", &[], &[]), &events);
+        let mut found: Vec<(u64, String)> = hunted
+            .findings
+            .iter()
+            .filter(|finding| matches!(finding.rule, RuleRef::Correlation(_)))
+            .map(|finding| (finding.source.record, finding.matched.last().unwrap().1.clone()))
+            .collect();
+        found.sort();
+        prop_assert_eq!(found, reference(&hunted.detector.rules().correlations[0], &hunted.outcome.hits), "{}", text);
+    }
 }
