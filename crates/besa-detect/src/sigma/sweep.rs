@@ -65,3 +65,87 @@ fn longest_plain(literal: &[u8]) -> &[u8] {
     let pieces = literal.split(|byte| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\' | b'/'));
     pieces.max_by_key(|piece| piece.len()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use besa_event::{Batch, Dictionary, FieldId, Head, LogSources, Origin, Span, ValueKind};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sigma::leaf::{LeafKind, PartAt};
+    use crate::text::fold;
+
+    /// Texts in which keywords stand in every spelling that folds to them or unescapes to them.
+    fn text() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "mimikatz",
+            "MIMIKATZ",
+            "mimi",
+            "\u{212a}atz",
+            "ask",
+            "a\u{17f}k",
+            "AſK",
+            " ",
+            "/",
+            "é",
+            "ß",
+            "x",
+            r"\u006d",
+            r"\u212A",
+            r"\u017F",
+            r"\n",
+            r"\/",
+            r"\\",
+        ]);
+        prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+    }
+
+    fn keyword() -> impl Strategy<Value = String> {
+        prop_oneof![
+            prop::sample::select(vec!["mimikatz", "katz", "ask", "KATZ", "mikatz/x", "é katz"])
+                .prop_map(str::to_owned),
+            "[a-zäéſ/ ]{3,9}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// What the sweep rules out, no keyword finds in any value.
+        #[test]
+        fn never_misses(
+            keywords in prop::collection::vec(keyword(), 1..4),
+            values in prop::collection::vec((text(), any::<bool>(), any::<bool>()), 1..4),
+        ) {
+            let leaf = |word: &String| Leaf {
+                field: None,
+                kind: LeafKind::Part { text: Arc::from(fold(word.as_bytes())), at: PartAt::Anywhere, cased: false },
+            };
+            let leaves: Vec<Leaf> = keywords.iter().map(leaf).collect();
+            let ids: Vec<LeafId> = (0..).take(leaves.len()).map(LeafId).collect();
+            let Some(sweep) = Sweep::build(&ids, &leaves) else { return Ok(()) };
+
+            let (dictionary, sources) = (Dictionary::builder().build(), LogSources::new());
+            let mut batch = Batch::default();
+            let block: String = values.iter().map(|(text, ..)| text.as_str()).collect();
+            batch.reset(Origin::new("-"), 0, block.into_bytes());
+            let mut at = 0;
+            for (text, is_decoded, is_escaped) in &values {
+                let kind = if *is_escaped { ValueKind::JsonText } else { ValueKind::Text };
+                let own = Span::new(at..at + text.len());
+                at += text.len();
+                let span = if *is_decoded { batch.append(text.as_bytes()) } else { own };
+                batch.push_field(FieldId(0), kind, span);
+            }
+            batch.end_event(&dictionary, &sources, Head::default());
+            let event = batch.event(0);
+            let is_found = event.fields().any(|field| {
+                let text = field.value.text();
+                leaves.iter().any(|leaf| leaf.kind.holds(&text, &fold(&text)))
+            });
+            prop_assert!(!is_found || sweep.may_hold(event, &mut Vec::new()), "{keywords:?} {values:?}");
+        }
+    }
+}
