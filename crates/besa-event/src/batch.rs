@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::block::{Defect, Origin};
 use crate::dictionary::{Dictionary, FieldId};
 use crate::json_text::json_unescape;
-use crate::logsource::{LogSourceId, LogSources};
+use crate::logsource::{KnownAliases, LogSourceId, LogSources};
 use crate::time::EventTime;
 
 /// A piece of a batch's evidence bytes, or of what was decoded from them.
@@ -139,6 +139,7 @@ pub struct Batch {
     events: Vec<EventEntry>,
     names: Vec<Span>,
     open_from: u32,
+    known_aliases: KnownAliases,
 }
 
 impl Batch {
@@ -205,11 +206,13 @@ impl Batch {
     /// unless the record has such a field itself.
     pub fn end_event(&mut self, dictionary: &Dictionary, sources: &LogSources, head: Head) {
         let own_end = u32::try_from(self.fields.len()).unwrap_or(u32::MAX);
-        for table in sources.alias_tables(head.logsource).iter() {
+        let mut known = std::mem::take(&mut self.known_aliases);
+        for table in known.of(sources, head.logsource) {
             for (from, to) in dictionary.aliases.get(*table).map_or(&[][..], Vec::as_slice) {
                 self.alias(*from, *to);
             }
         }
+        self.known_aliases = known;
         let end = u32::try_from(self.fields.len()).unwrap_or(u32::MAX);
         self.events.push(EventEntry { head, fields: self.open_from..end, own_end });
         self.open_from = end;

@@ -69,6 +69,8 @@ impl fmt::Display for LogSource {
 #[derive(Debug, Default)]
 pub struct LogSources {
     classes: RwLock<Classes>,
+    /// Nothing but its address, which no other run has while somebody holds it.
+    identity: Arc<()>,
 }
 
 #[derive(Debug)]
@@ -143,7 +145,7 @@ impl LogSources {
     }
 
     /// Positions in [`ALIASES`] that apply to a class.
-    pub(crate) fn alias_tables(&self, id: LogSourceId) -> Arc<[usize]> {
+    fn alias_tables(&self, id: LogSourceId) -> Arc<[usize]> {
         let classes = self.classes.read().unwrap_or_else(PoisonError::into_inner);
         classes.aliases.get(usize::from(id.0)).cloned().unwrap_or_default()
     }
@@ -163,6 +165,30 @@ impl LogSources {
             classes.windows.insert(key, id);
         }
         id
+    }
+}
+
+/// What [`LogSources`] says of classes that were met, kept where events are made: asking it for
+/// each event would have all workers write to one place in memory.
+#[derive(Debug, Default)]
+pub(crate) struct KnownAliases {
+    of: Option<Arc<()>>,
+    /// Shape: index = number of the class.
+    tables: Vec<Option<Arc<[usize]>>>,
+}
+
+impl KnownAliases {
+    /// Positions in [`ALIASES`] that apply to a class.
+    #[inline]
+    pub(crate) fn of(&mut self, sources: &LogSources, id: LogSourceId) -> &[usize] {
+        if !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, &sources.identity)) {
+            *self = Self { of: Some(Arc::clone(&sources.identity)), tables: Vec::new() };
+        }
+        let at = usize::from(id.0);
+        if self.tables.len() <= at {
+            self.tables.resize(at + 1, None);
+        }
+        self.tables.get_mut(at).map_or(&[], |known| known.get_or_insert_with(|| sources.alias_tables(id)))
     }
 }
 

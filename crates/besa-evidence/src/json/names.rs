@@ -393,16 +393,22 @@ fn is_joined(path: &[u8], parent: &[u8], key: &[u8]) -> bool {
         && path.get(parent.len()) == Some(&b'.')
 }
 
-/// Equality of short texts without a call: two words that overlap hold up to sixteen bytes.
+/// Equality of short texts without a call: two words that overlap hold up to twice their length.
 #[inline]
 fn is_equal(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
+    /// Of at least `N` and at most twice `N` bytes.
+    #[inline]
+    fn by_two<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+        a.first_chunk::<N>() == b.first_chunk::<N>() && a.last_chunk::<N>() == b.last_chunk::<N>()
     }
-    if let (Some(a_first), Some(b_first), 8..=16) = (a.first_chunk::<8>(), b.first_chunk::<8>(), a.len()) {
-        return a_first == b_first && a.last_chunk::<8>() == b.last_chunk::<8>();
-    }
-    a == b
+    a.len() == b.len()
+        && match a.len() {
+            8..=16 => by_two::<8>(a, b),
+            4..8 => by_two::<4>(a, b),
+            17..=32 => by_two::<16>(a, b),
+            2..4 => by_two::<2>(a, b),
+            _ => a == b,
+        }
 }
 
 /// The prefixes under which Windows' events keep their parts.
