@@ -41,7 +41,7 @@ pub struct Retention {
     pub sources: Vec<String>,
 }
 
-const EVERYTHING: Wanted = Wanted { keep: Keep::Everything, raw: true };
+const EVERYTHING: Wanted = Wanted { keep: Keep::History, raw: true };
 
 impl Writer {
     /// Makes of the small files of each partition larger ones; one commit for each partition.

@@ -119,6 +119,10 @@ pub enum Keep {
     Everything,
     /// Only fields whose names are in the dictionary.
     Named,
+    /// Every field; and what has a second name that no table knows before the evidence is read is
+    /// kept under it too, by a [`FieldId::for_later`]: a run whose dictionary holds the name would
+    /// have been given it. For events that later runs will read, never for matching.
+    History,
 }
 
 /// Events of one origin in the order of the evidence.
@@ -175,6 +179,13 @@ impl Batch {
         let index = u32::try_from(self.names.len()).unwrap_or(0);
         self.names.push(name);
         FieldId::local(index)
+    }
+
+    /// An id for a second name that only later runs may ask for.
+    pub fn name_for_later(&mut self, name: Span) -> FieldId {
+        let index = u32::try_from(self.names.len()).unwrap_or(0);
+        self.names.push(name);
+        FieldId::for_later(index)
     }
 
     /// Adds a field to the event being read.

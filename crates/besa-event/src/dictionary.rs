@@ -11,11 +11,13 @@
 use crate::logsource::ALIASES;
 
 /// A field name. Ids below the dictionary's length are the dictionary's; ids with the high bit
-/// set are positions in the names of one [`Batch`](crate::Batch).
+/// set are positions in the names of one [`Batch`](crate::Batch). Some of those are names for later
+/// (see [`Keep::History`](crate::Keep)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldId(pub u32);
 
 const LOCAL: u32 = 1 << 31;
+const FOR_LATER: u32 = 1 << 30;
 
 impl FieldId {
     /// The id of a name that only its batch knows.
@@ -24,10 +26,22 @@ impl FieldId {
         Self(LOCAL | index)
     }
 
+    /// The id of a second name that this run does not ask for and a later one may.
+    #[must_use]
+    pub fn for_later(index: u32) -> Self {
+        Self(LOCAL | FOR_LATER | index)
+    }
+
     /// The position in the batch's names, if this is not the dictionary's.
     #[must_use]
     pub fn as_local(self) -> Option<usize> {
-        (self.0 & LOCAL != 0).then_some((self.0 & !LOCAL) as usize)
+        (self.0 & LOCAL != 0).then_some((self.0 & !(LOCAL | FOR_LATER)) as usize)
+    }
+
+    /// Whether it is a second name that only a later run may ask for.
+    #[must_use]
+    pub fn is_for_later(self) -> bool {
+        self.0 & (LOCAL | FOR_LATER) == LOCAL | FOR_LATER
     }
 
     /// The position in the dictionary; only for ids that are not local.

@@ -8,7 +8,8 @@ use crate::text::columns;
 /// Every second name, some of them several times.
 ///
 /// Not among them, since the evidence and not a table makes them: names behind FortiGate's
-/// `FTNTFGT` in CEF, and `Name: value` lines in the message of an event log exported as CSV.
+/// `FTNTFGT` in CEF, and `Name: value` lines in the message of an event log exported as CSV. A run
+/// gets these by [`Keep::History`](besa_event::Keep).
 pub fn second_names() -> impl Iterator<Item = &'static str> {
     let json = crate::json::SECOND_NAMES.iter().map(|(_, _, name)| *name);
     let texts = crate::cef::SECOND_NAMES.iter().chain(crate::syslog::SECOND_NAMES).map(|(_, name)| *name);

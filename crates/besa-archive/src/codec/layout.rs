@@ -8,7 +8,8 @@
 //! layout = version 1, flags (bit 0: the raw record is rebuilt from pieces; bit 1: it is stored)
 //!          varint fields, fields × ( bits, bytes name )
 //!          with pieces: varint holes, holes × varint field, (holes + 1) × bytes piece
-//! bits   = kind (0 to 5) | place << 3 (0 to 4); a twin's name is followed by its original's position
+//! bits   = kind (0 to 5) | place << 3 (0 to 4) | 64 if only a run that asks for the name gets it;
+//!          a twin's name is followed by its original's position
 //! bytes  = varint length, content
 //! ```
 
@@ -19,6 +20,8 @@ use super::varint;
 const VERSION: u8 = 1;
 const PIECES: u8 = 1;
 const STORED: u8 = 2;
+/// Bit of a field that only a run whose dictionary holds its name gets.
+const IF_ASKED: u8 = 1 << 6;
 /// Bounds of what is decoded; the writer keeps them.
 pub(crate) const FIELDS_MAX: usize = 1 << 20;
 
@@ -57,6 +60,9 @@ pub(crate) struct LayoutField<'a> {
     pub(crate) name: &'a str,
     pub(crate) kind: ValueKind,
     pub(crate) place: Place,
+    /// Whether only a run whose dictionary holds the name gets it: a second name that the evidence
+    /// made, see [`Keep::History`](besa_event::Keep).
+    pub(crate) if_asked: bool,
 }
 
 /// A decoded layout.
@@ -75,8 +81,8 @@ const KINDS: [ValueKind; 6] = [
     ValueKind::Node,
 ];
 
-/// The byte that says what a field is and where.
-pub(crate) fn bits(kind: ValueKind, place: Place) -> u8 {
+/// The byte that says what a field is and where; seven bits.
+pub(crate) fn bits(kind: ValueKind, place: Place, if_asked: bool) -> u8 {
     let kind = match kind {
         ValueKind::Text => 0,
         ValueKind::JsonText => 1,
@@ -92,7 +98,7 @@ pub(crate) fn bits(kind: ValueKind, place: Place) -> u8 {
         Place::Nothing => 3,
         Place::Twin(_) => 4,
     };
-    kind | place << 3
+    kind | place << 3 | if if_asked { IF_ASKED } else { 0 }
 }
 
 /// The place of a twin still lacks the position of its original.
@@ -119,7 +125,7 @@ impl<'a> Layout<'a> {
         out.extend_from_slice(&[VERSION, flags]);
         varint::put(self.fields.len() as u64, out);
         for field in &self.fields {
-            out.push(bits(field.kind, field.place));
+            out.push(bits(field.kind, field.place, field.if_asked));
             varint::put_bytes(field.name.as_bytes(), out);
             if let Place::Twin(original) = field.place {
                 varint::put(u64::from(original), out);
@@ -145,13 +151,13 @@ impl<'a> Layout<'a> {
         for position in 0..count as u64 {
             let (bits, tail) = rest.split_first()?;
             rest = tail;
-            let (kind, mut place) = of_bits(*bits)?;
+            let (kind, mut place) = of_bits(*bits & !IF_ASKED)?;
             let name = std::str::from_utf8(varint::take_bytes(&mut rest)?).ok()?;
             if let Place::Twin(original) = &mut place {
                 let at = varint::take(&mut rest)?;
                 *original = u32::try_from(at).ok().filter(|_| at < position)?;
             }
-            fields.push(LayoutField { name, kind, place });
+            fields.push(LayoutField { name, kind, place, if_asked: bits & IF_ASKED != 0 });
         }
         let raw = match *flags {
             0 => Raw::Absent,
@@ -191,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_layout_comes_back() {
-        let field = |name, kind, place| LayoutField { name, kind, place };
+        let field = |name, kind, place| LayoutField { name, kind, place, if_asked: name == "twin" };
         let fields = vec![
             field("Image", ValueKind::JsonText, Place::Column),
             field("", ValueKind::Null, Place::Nothing),

@@ -69,7 +69,7 @@ struct Plan {
 
 #[derive(Clone, Copy)]
 struct Step {
-    /// The dictionary's id, or a local name's position in the plan's names.
+    /// The dictionary's id, or a position in the plan's names.
     name: Name,
     kind: ValueKind,
     place: Place,
@@ -84,6 +84,8 @@ struct Step {
 enum Name {
     Known(FieldId),
     Local(u32),
+    /// A second name that nobody asked for yet.
+    Later(u32),
     /// Not asked for.
     Skipped,
 }
@@ -176,15 +178,17 @@ impl Plan {
             .fields
             .iter()
             .map(|field| {
-                let is_twin = matches!(field.place, Place::Twin(_));
+                let is_second = field.if_asked || matches!(field.place, Place::Twin(_));
+                let mut keep = |name: fn(u32) -> Name| {
+                    names.push(field.name.to_owned());
+                    name(names.len() as u32 - 1)
+                };
                 let name = match (dictionary.lookup(field.name.as_bytes()), wanted.keep) {
-                    _ if is_twin && has_own(layout, field.name) => Name::Skipped,
+                    (_, Keep::History) if is_second => keep(Name::Later),
                     (Some(id), _) => Name::Known(id),
-                    (None, keep) if is_twin || keep == Keep::Named => Name::Skipped,
-                    (None, _) => {
-                        names.push(field.name.to_owned());
-                        Name::Local(names.len() as u32 - 1)
-                    }
+                    (None, Keep::Named) => Name::Skipped,
+                    (None, _) if is_second => Name::Skipped,
+                    (None, _) => keep(Name::Local),
                 };
                 Step { name, kind: field.kind, place: field.place, column: NONE, needed: false }
             })
@@ -196,8 +200,8 @@ impl Plan {
         }
         // A twin's value is its original's, which then has to be read.
         for position in 0..fields.len() {
-            if let Some(Step { name: Name::Known(_), place: Place::Twin(original), .. }) =
-                fields.get(position).copied()
+            if let Some(Step { name, place: Place::Twin(original), .. }) = fields.get(position).copied()
+                && name != Name::Skipped
                 && let Some(step) = fields.get_mut(original as usize)
             {
                 step.needed = true;
@@ -213,15 +217,6 @@ impl Plan {
         };
         Self { fields, names, raw }
     }
-}
-
-/// Whether a record has a field of that name besides second names.
-fn has_own(layout: &Layout<'_>, name: &str) -> bool {
-    layout.fields.iter().any(|field| {
-        !matches!(field.place, Place::Twin(_))
-            && field.kind != ValueKind::Node
-            && field.name.eq_ignore_ascii_case(name)
-    })
 }
 
 /// Builds batches and hands each over when it is full or its origin changes.
@@ -334,6 +329,9 @@ impl<'a> Rebuilder<'a> {
                 Name::Skipped => continue,
                 Name::Known(id) => id,
                 Name::Local(index) => self.local(plan, index),
+                Name::Later(index) => {
+                    FieldId::for_later(self.local(plan, index).as_local().unwrap_or(0) as u32)
+                }
             };
             self.used += span.len() + size_of::<Span>();
             self.batch.push_field(name, step.kind, span);

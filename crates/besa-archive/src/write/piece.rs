@@ -103,9 +103,13 @@ pub(crate) struct Piece {
 struct Scratch {
     key: Vec<u8>,
     more: Vec<u8>,
-    fields: Vec<(u32, ValueKind, Place)>,
+    fields: Vec<Stored>,
     spans: Vec<(u32, u32, u32)>,
 }
+
+/// A field of the event under way: its name's number, what it is, where it went, and whether only
+/// a run that asks for it gets it.
+type Stored = (u32, ValueKind, Place, bool);
 
 impl Piece {
     pub(crate) fn new(day: Day, source: Source, indexer: Option<Box<dyn Indexer>>) -> Self {
@@ -184,7 +188,7 @@ impl Piece {
             if matches!(place, Place::More | Place::Both) {
                 varint::put_bytes(value.bytes, &mut scratch.more);
             }
-            scratch.fields.push((number, value.kind, place));
+            scratch.fields.push((number, value.kind, place, field.name.is_for_later()));
             if !value.bytes.is_empty()
                 && !matches!(place, Place::Twin(_))
                 && let Some(span) = event.within_raw(field)
@@ -401,7 +405,8 @@ impl Piece {
 /// The earlier field of which a field is the second name: the same bytes, not equal ones.
 #[inline]
 fn twin_of(own: &[Field], field: &Field, position: u32) -> Option<u32> {
-    if field.name.as_local().is_some() || field.span.is_empty() {
+    let is_own = field.name.as_local().is_some() && !field.name.is_for_later();
+    if is_own || field.span.is_empty() {
         return None;
     }
     let earlier = own.get(..position as usize).unwrap_or_default();
@@ -431,8 +436,9 @@ fn layout_key(raw: &[u8], apart: bool, scratch: &mut Scratch) {
     key.clear();
     key.push(u8::from(apart) | u8::from(raw.is_empty()) << 1);
     key.extend_from_slice(&(scratch.fields.len() as u32).to_le_bytes());
-    for (number, kind, place) in &scratch.fields {
-        key.extend_from_slice(&(number << 6 | u32::from(layout::bits(*kind, *place))).to_le_bytes());
+    for (number, kind, place, if_asked) in &scratch.fields {
+        let bits = u32::from(layout::bits(*kind, *place, *if_asked));
+        key.extend_from_slice(&(number << 7 | bits).to_le_bytes());
         if let Place::Twin(original) = place {
             key.extend_from_slice(&original.to_le_bytes());
         }
@@ -453,10 +459,11 @@ fn layout_key(raw: &[u8], apart: bool, scratch: &mut Scratch) {
 }
 
 fn layout_of<'a>(raw: &'a [u8], apart: bool, scratch: &Scratch, names: &'a Names) -> Layout<'a> {
-    let fields = scratch.fields.iter().map(|(number, kind, place)| LayoutField {
+    let fields = scratch.fields.iter().map(|(number, kind, place, if_asked)| LayoutField {
         name: names.get(*number).map_or("", |name| name.text.as_str()),
         kind: *kind,
         place: *place,
+        if_asked: *if_asked,
     });
     let raw = match (raw.is_empty(), apart) {
         (true, _) => Raw::Absent,

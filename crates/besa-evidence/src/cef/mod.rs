@@ -275,7 +275,7 @@ impl SecondNames {
             push(sink, Some(*id), value);
         }
         if let Some(own) = key.strip_prefix(b"FTNTFGT") {
-            let id = sink.known(own);
+            let id = sink.made(own);
             push(sink, id, value);
         }
     }

@@ -412,7 +412,7 @@ impl Windows {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let Some((name, value)) = split_at_text(line, b": ") else { continue };
             if !name.is_empty() && name.len() <= 64 && name.iter().all(u8::is_ascii_alphanumeric) {
-                let id = sink.known(name);
+                let id = sink.made(name);
                 sink.push_escaped(id, b'"', value, unquote);
             }
         }

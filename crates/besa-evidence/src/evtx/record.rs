@@ -538,7 +538,7 @@ impl Machine<'_, '_> {
             name.extend_from_slice(b"Data");
         }
         let id = match self.context.dictionary.lookup(&name) {
-            None if self.context.keep == Keep::Everything => {
+            None if self.context.keep != Keep::Named => {
                 let span = self.batch.append(&name);
                 Some(self.batch.local_name(span))
             }

@@ -329,7 +329,7 @@ impl Names {
         let index = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         name.path = self.paths;
         self.paths = self.paths.wrapping_add(1);
-        let is_local = name.field.is_none() && context.keep == Keep::Everything;
+        let is_local = name.field.is_none() && context.keep != Keep::Named;
         let is_idle = !is_local
             && name.field.is_none()
             && name.role == Role::None
@@ -536,7 +536,7 @@ mod tests {
             match (self.context.dictionary.lookup(&direct), self.context.keep) {
                 (Some(id), _) => assert_eq!(name.field, Some(id)),
                 (None, Keep::Named) => assert_eq!(name.field, None),
-                (None, Keep::Everything) => assert_eq!(self.names.bytes[known.called.clone()], direct),
+                (None, _) => assert_eq!(self.names.bytes[known.called.clone()], direct),
             }
             assert!(self.names.known.len() <= PATHS_MAX && self.names.used_slots <= PATHS_MAX);
             name

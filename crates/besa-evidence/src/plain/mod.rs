@@ -11,7 +11,7 @@ use crate::context::{Context, Position};
 
 pub(crate) fn decode(context: &Context<'_>, position: Position, bytes: &[u8], batch: &mut Batch) {
     let name = match (context.dictionary.lookup(b"_raw"), context.keep) {
-        (None, Keep::Everything) => {
+        (None, Keep::Everything | Keep::History) => {
             let name = batch.append(b"_raw");
             Some(batch.local_name(name))
         }

@@ -79,6 +79,16 @@ impl<'a> Sink<'a> {
         self.context.dictionary.lookup(name)
     }
 
+    /// As [`Sink::known`], for a second name that the evidence makes and no table of ours holds: a
+    /// run that keeps events for later cannot have it in its dictionary.
+    pub(crate) fn made(&mut self, name: &[u8]) -> Option<FieldId> {
+        if self.context.keep != Keep::History || name.is_empty() {
+            return self.known(name);
+        }
+        let span = self.span(name);
+        Some(self.batch.name_for_later(span))
+    }
+
     /// The id of the name `prefix.name`.
     pub(crate) fn dotted_name(&mut self, prefix: &[u8], name: &[u8]) -> Option<FieldId> {
         let mut whole = std::mem::take(&mut self.scratch);

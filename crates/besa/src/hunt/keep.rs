@@ -85,7 +85,7 @@ impl Stage for Keeping<'_> {
     }
 
     fn keep(&self) -> Keep {
-        Keep::Everything
+        Keep::History
     }
 
     fn hand(&self) -> Option<Hunter<'_>> {

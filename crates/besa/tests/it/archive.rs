@@ -25,29 +25,49 @@ fn shown(lines: &str) -> Vec<String> {
     shown
 }
 
-/// Keeps evidence, then hunts through both; returns the findings and the archive.
-fn check(evidence: &[&Path], knowledge: &[&str]) -> (Vec<String>, TempDir) {
+/// Keeps evidence, then hunts through both, and once more through a compacted archive; returns the
+/// findings and the folder of the archive, which is called `history`.
+pub(crate) fn check(evidence: &[&Path], knowledge: &[&str]) -> (Vec<String>, TempDir) {
     let dir = TempDir::new().unwrap();
     let archive = dir.path().join("history");
+    let at = |command: &str, rest: &[&str]| {
+        let output = run(&[&["-q", "archive", command, "--archive", text(&archive)], rest].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+    };
+    // Two additions, so that there is something to compact.
     let paths: Vec<&str> = evidence.iter().map(|path| text(path)).collect();
-    let added = run(&[&["-q", "archive", "add", "--archive", text(&archive)], paths.as_slice()].concat());
-    assert_eq!(code(&added), 0, "{}", stderr(&added));
+    let (first, second) = paths.split_at(paths.len() / 2);
+    [first, second].iter().filter(|paths| !paths.is_empty()).for_each(|paths| at("add", paths));
+    let live = equal(evidence, dir.path(), knowledge);
+    at("compact", &[]);
+    assert!(equal(evidence, dir.path(), knowledge) == live);
+    (live, dir)
+}
+
+/// Hunts through evidence and through what was kept of it; returns the findings.
+pub(crate) fn equal(evidence: &[&Path], kept: &Path, knowledge: &[&str]) -> Vec<String> {
+    let paths: Vec<&str> = evidence.iter().map(|path| text(path)).collect();
+    let archive = kept.join("history");
     let live = findings(&[&["-q", "hunt", "-f", "jsonl"], knowledge, paths.as_slice()].concat());
     let past = findings(
         &[&["-q", "archive", "hunt", "-f", "jsonl", "--archive", text(&archive)], knowledge].concat(),
     );
     let missing: Vec<_> = live.iter().filter(|line| past.binary_search(line).is_err()).take(3).collect();
     let more: Vec<_> = past.iter().filter(|line| live.binary_search(line).is_err()).take(3).collect();
-    assert!(live == past, "{} live, {} past\nmissing {missing:#?}\nmore {more:#?}", live.len(), past.len());
-    (live, dir)
+    let counts = format!("{knowledge:?}: {} live, {} past", live.len(), past.len());
+    assert!(live == past, "{counts}\nmissing {missing:#?}\nmore {more:#?}");
+    live
 }
 
 #[test]
 fn the_scenario_is_found_in_the_archive_as_in_the_evidence() {
     let intel = scenario().join("intel");
-    let (found, dir) = check(&[scenario()], &["--intel", text(&intel)]);
+    let members: Vec<_> =
+        ["albania", "ally-b", "ally-c"].iter().map(|member| scenario().join(member)).collect();
+    let members: Vec<&Path> = members.iter().map(std::path::PathBuf::as_path).collect();
+    let (found, dir) = check(&members, &["--intel", text(&intel)]);
     assert!(found.len() > 300, "{}", found.len());
-    let (without_intel, _) = check(&[scenario()], &[]);
+    let (without_intel, _) = check(&members, &[]);
     assert!(!without_intel.is_empty() && without_intel.len() < found.len());
     looked_after(&dir.path().join("history"));
 }
@@ -151,3 +171,65 @@ fn hunting_while_adding_finds_what_a_hunt_finds() {
     assert_eq!(code(&mixed), 2);
     assert!(stderr(&mixed).contains("--out"), "{}", stderr(&mixed));
 }
+
+/// Second names that the evidence makes: behind `FTNTFGT` in CEF, in messages of exported logs. A
+/// rule that asks for one finds it in the past as now; an indicator meets each value once.
+#[test]
+fn names_that_the_evidence_makes_are_found_in_the_archive() {
+    let dir = TempDir::new().unwrap();
+    let (cef, csv) = (dir.path().join("fw.log"), dir.path().join("sysmon.csv"));
+    let fortigate = "CEF:0|Fortinet|Fortigate|v6.0.3|44547|event:system|3|dvchost=fw1 src=10.9.8.7 FTNTFGTcfgpath=user.local FTNTFGTempty= cfgpath=own act=Add action=own FTNTFGTremip=203.0.113.77 start=1657879872123\n";
+    std::fs::write(&cef, fortigate.repeat(3)).unwrap();
+    std::fs::write(&csv, EXPORTED).unwrap();
+    // The same once more, so that files of one partition are made one.
+    let again = dir.path().join("fw2.log");
+    std::fs::copy(&cef, &again).unwrap();
+    let rules = dir.path().join("rules");
+    std::fs::create_dir(&rules).unwrap();
+    std::fs::write(rules.join("whoami.yml"), crate::WHOAMI).unwrap();
+    let rule = |number: u8, product: &str, detection: &str| {
+        let text = format!(
+            "title: Rule {number}\nid: 11111111-2222-4333-8444-00000000000{number}\nlogsource: {{{product}}}\n\
+             detection: {{selection: {{{detection}}}, condition: selection}}\n"
+        );
+        std::fs::write(rules.join(format!("{number}.yml")), text).unwrap();
+    };
+    rule(1, "product: fortigate", "cfgpath: user.local");
+    rule(2, "product: fortigate", "cfgpath: own, remip|startswith: '203.'");
+    rule(3, "product: fortigate", "empty: ''");
+    rule(6, "product: fortigate", "action|all: [Add, own]");
+    rule(7, "product: fortigate", "action: Add");
+    rule(8, "product: fortigate", "action: own");
+    rule(4, "product: windows", "Hashes|contains: SHA256, Quoted: 'say \"x\"'");
+    rule(5, "product: windows", "Message|contains: whoami");
+    let intel = dir.path().join("iocs.txt");
+    std::fs::write(
+        &intel,
+        "203.0.113.77\n10.9.8.7\n5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8\n",
+    )
+    .unwrap();
+    let evidence = [cef.as_path(), &again, &csv];
+    let knowledge = ["--rules", text(&rules), "--intel", text(&intel)];
+    let (found, _) = check(&evidence, &knowledge);
+    for (title, count) in [
+        ("Whoami", 1),
+        ("Rule 1", 6),
+        ("Rule 2", 6),
+        ("Rule 3", 6),
+        ("Rule 7", 6),
+        ("Rule 8", 6),
+        ("Rule 4", 1),
+        ("Rule 5", 1),
+    ] {
+        let of_rule = found.iter().filter(|line| line.contains(&format!("\"{title}\""))).count();
+        assert_eq!(of_rule, count, "{title}: {found:#?}");
+    }
+    check(&evidence, &["--intel", text(&intel)]);
+    check(&evidence, &knowledge[..2]);
+    check(&evidence, &[]);
+}
+
+const EXPORTED: &str = "\"TimeCreated\",\"Id\",\"ProviderName\",\"LogName\",\"MachineName\",\"Message\"\r\n\
+\"7/15/2022 10:11:12 AM\",\"1\",\"Microsoft-Windows-Sysmon\",\"Microsoft-Windows-Sysmon/Operational\",\"pc1\",\"Process Create:\r\n\
+Id: 77\r\nImage: C:\\Windows\\System32\\whoami.exe\r\nQuoted: say \"\"x\"\"\r\nUser: CORP\\a\r\nImage: again\r\n\
+Hashes: SHA256=5E884898DA28047151D0E56F8DC6292773603D0D6AABBDD62A11EF721D1542D8\"\r\n";

@@ -10,6 +10,7 @@ mod formats;
 mod hunt;
 mod intel;
 mod node;
+mod past;
 mod tidy;
 mod tools;
 
