@@ -63,6 +63,39 @@ impl Directory {
         Ok(directory)
     }
 
+    /// Puts a chain together from its parts in any order: charters by number, each key statement
+    /// under the charter that was in force when it says it was made.
+    pub fn of_chain(
+        mut charters: Vec<Charter>,
+        mut statements: Vec<KeyStatement>,
+        trusted: &Digest,
+    ) -> Result<Self, Refusal> {
+        charters.sort_by_key(|charter| charter.contents.sequence);
+        statements.sort_by_key(|statement| statement.created);
+        let mut charters = charters.into_iter();
+        let first = charters.next().ok_or_else(|| Refusal::Charter("there is no charter".to_owned()))?;
+        let mut directory = Self::found(first, trusted)?;
+        let mut statements = statements.into_iter().peekable();
+        for next in charters {
+            while let Some(statement) = statements.next_if(|one| one.created < next.created) {
+                directory.take_keys(statement)?;
+            }
+            directory.advance(next)?;
+        }
+        statements.try_for_each(|statement| directory.take_keys(statement))?;
+        Ok(directory)
+    }
+
+    /// All charters, first to last.
+    pub fn charters(&self) -> &[Charter] {
+        &self.charters
+    }
+
+    /// The key statements held, in the order they were taken.
+    pub fn statements(&self) -> &[KeyStatement] {
+        &self.statements
+    }
+
     /// Takes the charter that follows. One that is known already changes nothing; another one in a
     /// known place is a fork, which [`crate::proof::Proof::charters`] proves.
     pub fn advance(&mut self, next: Charter) -> Result<(), Refusal> {

@@ -15,6 +15,7 @@
 
 mod cli;
 mod commands;
+mod exercise;
 mod hunt;
 mod output;
 mod pack;

@@ -132,6 +132,7 @@ pub struct Assets {
     allowed_hashes: Vec<String>,
     suffixes: Vec<String>,
     reserved: Vec<Net>,
+    exercise_nets: Vec<Net>,
 }
 
 /// Why a file of assets is no such file.
@@ -156,6 +157,7 @@ struct File {
     allowed_domains: Vec<String>,
     allowed_hashes: Vec<String>,
     public_suffixes: Vec<String>,
+    exercise_networks: Vec<String>,
 }
 
 impl Default for Assets {
@@ -171,14 +173,16 @@ impl Default for Assets {
             allowed_hashes: EMPTY_HASHES.map(str::to_owned).into(),
             suffixes: Vec::new(),
             reserved: nets(&RESERVED),
+            exercise_nets: Vec::new(),
         }
     }
 }
 
 impl Assets {
     /// Reads a JSON object of lists, all optional: `networks`, `domains`, `email_domains`, `hosts`,
-    /// `allowed_networks`, `allowed_domains`, `allowed_hashes`, `public_suffixes`. The built-in
-    /// lists stay.
+    /// `allowed_networks`, `allowed_domains`, `allowed_hashes`, `public_suffixes`,
+    /// `exercise_networks` (set aside for everybody else, taken for real here: exercises play in
+    /// the networks of RFC 5737). The built-in lists stay.
     pub fn read(json: &[u8]) -> Result<Self, AssetsError> {
         let file: File = serde_json::from_slice(json)?;
         let nets = |list: &[String]| -> Result<Vec<Net>, AssetsError> {
@@ -195,6 +199,7 @@ impl Assets {
             allowed_hashes: [built_in.allowed_hashes, file.allowed_hashes].concat(),
             suffixes: names(&file.public_suffixes),
             reserved: built_in.reserved,
+            exercise_nets: nets(&file.exercise_networks)?,
         })
     }
 
@@ -207,7 +212,9 @@ impl Assets {
     }
 
     pub(super) fn is_reserved(&self, net: Net) -> bool {
+        let exercise = |own: &Net| own.length <= net.length && own.overlaps(net);
         self.reserved.iter().any(|reserved| reserved.overlaps(net))
+            && !self.exercise_nets.iter().any(exercise)
     }
 
     /// Own: the name, its children, and its parents, whose blocking takes it along.

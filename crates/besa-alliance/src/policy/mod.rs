@@ -28,6 +28,7 @@ mod node;
 mod parts;
 mod redact;
 mod released;
+mod signed;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

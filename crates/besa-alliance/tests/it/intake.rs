@@ -83,6 +83,21 @@ fn patterns() {
 }
 
 #[test]
+fn exercises_play_in_networks_that_are_set_aside() {
+    let object = object("[ipv4-addr:value = '203.0.113.7']", "stix", None).to_string();
+    let check = |assets: &str| {
+        let assets = Assets::read(assets.as_bytes()).unwrap();
+        let now = Instant::parse("2026-06-01T00:00:00Z").unwrap();
+        let intake =
+            Intake { assets: &assets, limits: Limits::default(), now, checker: None, decisions: &[] };
+        checks(&intake.check(&object, Arrivals::default()))
+    };
+    assert_eq!(check("{}"), [Check::ReservedNetwork]);
+    assert_eq!(check(r#"{"exercise_networks": ["203.0.113.0/24"]}"#), []);
+    assert_eq!(check(r#"{"exercise_networks": ["203.0.113.8/32"]}"#), [Check::ReservedNetwork]);
+}
+
+#[test]
 fn other_languages_validity_and_floods() {
     let few = Arrivals::default();
     let flood = Arrivals { in_release: 100_001, ..few };

@@ -127,6 +127,20 @@ Examples:
   besa intel search --value 'hxxp://evil[.]example/a'
   besa intel search --type indicator --limit 10";
 
+pub(super) const ALLIANCE_JOIN: &str = "\
+Example:
+  besa alliance join charter-0.json --pin 'abcd efgh …' --node-key node.key \\
+      --as identity--00000000-0000-4000-8000-000000000000 --data /var/lib/besa";
+
+pub(super) const ALLIANCE_PEER: &str = "\
+Example:
+  besa alliance peer identity--00000000-0000-4000-8000-000000000001 --token-stdin < token \\
+      --url https://csirt-b.example:6443/api/ --ca csirt-b.pem";
+
+pub(super) const ALLIANCE_RELEASE: &str = "\
+Example:
+  besa alliance release indicator--00000000-0000-4000-8000-000000000000 --wait 10";
+
 pub(super) const RELEASE_EXPLAIN: &str = "\
 Example:
   besa release explain report.json --charter members.json \\

@@ -122,6 +122,10 @@ pub(crate) struct IntelArgs {
 /// Writes the built-in scenario (the attack on Albania's government, May 2021 to July 2022, from
 /// published facts) as the logs that real tools would have made, hunts it with the built-in rules
 /// and the published indicators, and shows what was found beside what was reported.
+///
+/// Then three nodes, each a process with keys and an archive of its own, act as allies: Albania
+/// releases the attackers' addresses, one ally finds them in its past, one honestly has nothing.
+/// The nodes go on running on loopback unless told otherwise.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Keep the evidence in this folder [default: a temporary folder, removed at the end].
@@ -135,6 +139,10 @@ pub(crate) struct DemoArgs {
     /// Same seed, same evidence.
     #[arg(long, default_value_t = 2022, value_name = "N")]
     pub(crate) seed: u64,
+
+    /// End the nodes when everything is shown.
+    #[arg(long)]
+    pub(crate) exit: bool,
 
     /// The result as JSON.
     #[arg(long)]

@@ -7,6 +7,7 @@ mod bench;
 mod examples;
 mod exchange;
 mod hunt;
+mod member;
 mod node;
 mod tools;
 
@@ -21,6 +22,10 @@ pub(crate) use authority::{
 pub(crate) use bench::BenchArgs;
 pub(crate) use exchange::{IntelCommand, PeerArgs, TaxiiCommand};
 pub(crate) use hunt::{DemoArgs, ExplainArgs, FindingsArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
+pub(crate) use member::{
+    AllianceCommand, AllyArgs, AnswersCommand, DecideArgs, JoinArgs, PictureArgs, QuarantineCommand,
+    SendArgs, StatusArgs, UpdateArgs, WelcomeArgs,
+};
 pub(crate) use node::{
     AuditArgs, BackupCommand, CollectionCommand, DataArgs, ServeArgs, TokenCommand, UserCommand,
 };
@@ -78,6 +83,9 @@ pub(crate) enum Command {
     /// The store of intelligence: objects in, out, and found.
     #[command(subcommand)]
     Intel(IntelCommand),
+    /// An alliance: join it, release to allies, see who answers.
+    #[command(subcommand)]
+    Alliance(AllianceCommand),
     /// What may leave this node, to whom, and why.
     #[command(subcommand)]
     Release(ReleaseCommand),

@@ -77,6 +77,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DAYS", default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub(crate) status_days: u32,
 
+    /// Archive that is searched for what allies release [default: `archive` in the data folder].
+    #[arg(long, value_name = "FOLDER|URL")]
+    pub(crate) archive: Option<String>,
+
     /// Write the log as JSON lines.
     #[arg(long)]
     pub(crate) log_json: bool,

@@ -65,7 +65,7 @@ fn check(
 }
 
 /// Sigma rules are judged by whether they load; of other languages nobody here knows anything.
-fn foreign(language: &str, text: &str) -> Option<Vec<String>> {
+pub(super) fn foreign(language: &str, text: &str) -> Option<Vec<String>> {
     if language != "sigma" {
         return None;
     }

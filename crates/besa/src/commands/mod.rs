@@ -1,5 +1,6 @@
 //! What each subcommand does. Each function returns the exit code.
 
+mod alliance;
 mod archive;
 mod audit;
 mod authority;
@@ -44,6 +45,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> anyhow::Result<u8> {
         Command::Scenario(command) => scenario::run(&command, terminal),
         Command::Serve(arguments) => serve::serve(&arguments, terminal),
         Command::Intel(command) => intel::run(&command, terminal),
+        Command::Alliance(command) => alliance::run(&command, terminal),
         Command::Release(command) => release::run(&command, terminal),
         Command::Intake(command) => intake::run(&command, terminal),
         Command::Authority(command) => authority::run(&command, terminal),

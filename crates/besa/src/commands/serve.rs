@@ -1,15 +1,22 @@
 //! `besa serve`: the node, until it is told to stop.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use besa_exchange::taxii::server::About;
-use besa_intel::Keep;
+use besa_intel::{Keep, Store};
+use besa_node::Node;
+use besa_node::home::Home;
+use besa_node::node::Desk;
 use besa_server::tls::Identity;
 use besa_server::{Limits, Options, Taking, now};
 
+use super::intake::foreign;
 use super::node::note;
 use crate::cli::ServeArgs;
+use crate::hunt::allies::ArchiveHunter;
+use crate::hunt::interrupt::Interrupt;
 use crate::terminal::Terminal;
 
 /// Serves until a signal, then ends what is under way.
@@ -51,11 +58,30 @@ pub(super) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<u8> {
         );
         note(terminal, hint);
     }
-    let running = besa_server::start(store, options)?;
+    let member = member(args, &store)?;
+    let inlet = member.as_ref().map_or_else(Taking::default, |(node, _)| Taking(node.gate().clone()));
+    let running = besa_server::start(store, Options { inlet, ..options })?;
     note(terminal, format_args!("serving {}", running.url()));
     running.wait();
+    if let Some((node, interrupt)) = member {
+        interrupt.stop();
+        node.stop();
+    }
     note(terminal, "stopped");
     Ok(0)
+}
+
+/// The node of a member, if this data folder has joined an alliance.
+fn member(args: &ServeArgs, store: &Arc<dyn Store>) -> Result<Option<(Node, Arc<Interrupt>)>> {
+    let folder = args.data.folder();
+    if !Home::below(&folder).exists() {
+        return Ok(None);
+    }
+    let hunter = ArchiveHunter::new(args.archive.as_deref(), &folder);
+    let interrupt = Arc::clone(&hunter.interrupt);
+    let desk = Desk::open(Arc::clone(store), &folder, now())?;
+    let node = Node::start(desk, Arc::new(hunter), foreign, now)?;
+    Ok(Some((node, interrupt)))
 }
 
 /// The given certificate; else our own where TLS is due.

@@ -78,6 +78,19 @@ impl Knowledge {
         Self::of_rules(loaded, Scope::default())
     }
 
+    /// Compiles one text of intelligence alone, e.g. a bundle that an ally released. What cannot be
+    /// compiled is among the refused.
+    pub(crate) fn of_intel(origin: &str, bytes: &[u8], scope: Scope) -> Self {
+        let mut taken = TakenIntel::default();
+        let loaded = taken.intel.load(origin, bytes);
+        taken.refused.extend(loaded.refusals.iter().map(of_intel));
+        let mut reader = RuleReader::new(&[], false);
+        for sigma in std::mem::take(&mut taken.intel.sigma) {
+            reader.add(&format!("{} ({})", sigma.origin, sigma.indicator), sigma.text.as_bytes());
+        }
+        Self::new(reader.finish(), taken, scope)
+    }
+
     /// Compiles rules alone.
     pub(crate) fn of_rules(loaded: LoadedRules, scope: Scope) -> Self {
         Self::new(loaded, TakenIntel::default(), scope)

@@ -10,6 +10,7 @@
 //! way, one run of findings, one of hits, and a summary by rule.
 
 pub(crate) mod account;
+pub(crate) mod allies;
 pub(crate) mod clock;
 pub(crate) mod defects;
 mod guard;

@@ -30,6 +30,11 @@ impl Progress {
         Self::shown(Some(total))
     }
 
+    /// None at all, for work that nobody waits for.
+    pub(crate) fn hidden() -> Self {
+        Self { bar: ProgressBar::hidden() }
+    }
+
     fn shown(total: Option<u64>) -> Self {
         let template = match total {
             Some(_) => "{bar:24.cyan/blue} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg} (left: {eta})",

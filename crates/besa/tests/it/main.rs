@@ -1,5 +1,6 @@
 //! The `besa` binary as its users run it: arguments in, text and exit code out.
 
+mod allies;
 mod archive;
 mod authority;
 mod bench;

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("besa-alliance", &["besa-stix"]),
     ("besa-exchange", &["besa-intel"]),
     ("besa-server", &["besa-exchange", "besa-intel"]),
+    ("besa-node", &["besa-alliance", "besa-exchange", "besa-intel", "besa-stix"]),
     (
         "besa",
         &[
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "besa-evidence",
             "besa-exchange",
             "besa-intel",
+            "besa-node",
             "besa-server",
             "besa-sigma",
             "besa-stix",

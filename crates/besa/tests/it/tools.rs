@@ -25,6 +25,7 @@ fn short_help() {
           scenario     The built-in attack scenario
           serve        Serve the store of intelligence over TAXII 2.1
           intel        The store of intelligence: objects in, out, and found
+          alliance     An alliance: join it, release to allies, see who answers
           release      What may leave this node, to whom, and why
           intake       What comes from allies: poison is held
           authority    A member's keys, and its signature; files only

@@ -4,6 +4,7 @@
 //! Nothing here knows what will be found: each line comes out of the hunt. The key is read after
 //! the hunt and only to count.
 
+mod allies;
 mod key;
 mod show;
 mod story;
@@ -24,6 +25,7 @@ use crate::hunt::progress::Progress;
 use crate::hunt::{self, Hunted, Settings};
 use crate::scenario::{MEMBERS, Options, Written};
 use crate::terminal::Terminal;
+use allies::Allied;
 use key::KeyResult;
 use story::Story;
 
@@ -36,6 +38,7 @@ struct Demo<'a> {
     hunted: &'a Hunted,
     story: Story<'a>,
     key: KeyResult,
+    allied: Allied,
 }
 
 /// A file name or a command alone, which indicators of low confidence name, is seen on machines
@@ -43,7 +46,7 @@ struct Demo<'a> {
 const SCOPE: Scope = Scope { level_min: Some(Level::Medium), from: None, to: None };
 
 pub(super) fn demo(arguments: &DemoArgs, terminal: &Terminal) -> anyhow::Result<u8> {
-    let temporary = match &arguments.dir {
+    let mut temporary = match &arguments.dir {
         Some(_) => None,
         None => Some(tempfile::Builder::new().prefix("besa-demo-").tempdir().context("no temporary folder")?),
     };
@@ -61,9 +64,15 @@ pub(super) fn demo(arguments: &DemoArgs, terminal: &Terminal) -> anyhow::Result<
         terminal.say("Interrupted.\n");
         return Ok(EXIT_INTERRUPTED);
     };
+    let allied = allies::play(&dir, !arguments.exit, terminal)?;
+    if let Some(temporary) = temporary.as_mut() {
+        // Nodes that go on need their data.
+        temporary.disable_cleanup(!arguments.exit);
+    }
     let demo = Demo {
         dir: &dir,
-        kept: temporary.is_none(),
+        allied,
+        kept: temporary.is_none() || !arguments.exit,
         written,
         story: Story::of(&dir, &hunted)?,
         key: key::hold_against(&dir, &hunted)?,

@@ -23,6 +23,7 @@ pub(super) fn text(demo: &Demo<'_>, terminal: &Terminal, out: &mut dyn Write) ->
     page.dwell(out)?;
     page.members(out)?;
     page.techniques(out)?;
+    demo.allied.text(&terminal.out, out)?;
     page.next(out)?;
     page.account(out)
 }
@@ -337,6 +338,7 @@ pub(super) fn json(demo: &Demo<'_>) -> Value {
         "sources": SOURCES.iter().map(source_json).collect::<Vec<_>>(),
         "elsewhere": trace(&demo.story.elsewhere),
         "members": members,
+        "alliance": demo.allied.json(),
         "dwell": dwell,
         "techniques": techniques,
         "next": next,

@@ -1,0 +1,147 @@
+//! What an alliance is for: one is hit, all are warned, searched, and answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use besa_alliance::entry::Audience;
+use besa_alliance::intake::{Decision, Word, fingerprint};
+use besa_node::hunt::send;
+use besa_node::settings::Answers;
+
+use crate::support::*;
+
+#[test]
+fn a_release_is_received_searched_and_answered_by_every_ally() {
+    let mut allies = alliance(4);
+    allies[1].hunter = Arc::new(Past(BTreeMap::from([(indicator_id(1), sight(7))])));
+    allies[2].hunter = Arc::new(Past(BTreeMap::new()));
+    // The fourth has no history: it takes, and does not say that it found nothing.
+    allies.iter_mut().for_each(Ally::start);
+    allies[0].import(&[indicator(1, 1, &domain(1)), indicator(1, 2, &domain(2))]);
+    let done = allies[0].release(&[indicator_id(1), indicator_id(2)], &Audience::Charter);
+    assert_eq!((done.entries.len(), done.withheld.len()), (1, 0));
+    let release = done.entries[0].0.id();
+    until("two answers and three receipts", || {
+        let readers = allies[0].picture(&release).readers;
+        readers.values().filter(|reader| reader.answer_ms.is_some()).count() == 2
+            && readers.values().all(|reader| reader.receipt_ms.is_some())
+    });
+    let picture = allies[0].picture(&release);
+    let reader = |member| &picture.readers[&id(member)];
+    assert_eq!((reader(2).seen, reader(2).accepted), (7, 2));
+    assert_eq!(reader(2).first_seen.as_deref(), Some("2022-04-15T05:20:00.000Z"));
+    let (start, end, sources) = reader(3).searched.clone().unwrap();
+    assert_eq!(reader(3).seen, 0);
+    assert_eq!((start.as_str(), end.as_str()), ("2020-09-13T12:26:40.000Z", "2023-11-14T22:13:20.000Z"));
+    assert_eq!(sources, ["zeek/dns"]);
+    assert_eq!((reader(4).accepted, reader(4).answer_ms), (2, None));
+    for ally in &allies[1..] {
+        assert_eq!(ally.listed("alliance-accepted"), [indicator_id(1), indicator_id(2)]);
+        // Byte for byte.
+        let stored = ally.store.object(&indicator_id(1), None).unwrap().unwrap();
+        assert_eq!(stored.raw, indicator(1, 1, &domain(1)));
+    }
+}
+
+#[test]
+fn a_release_for_one_is_not_noticed_by_another() {
+    let mut allies = alliance(3);
+    allies.iter_mut().for_each(Ally::start);
+    allies[0].import(&[indicator(1, 1, &domain(1)), indicator(1, 2, &domain(2))]);
+    let secret = allies[0].release(&[indicator_id(1)], &Audience::Members([id(2)].into()));
+    let open = allies[0].release(&[indicator_id(2)], &Audience::Charter);
+    until("both have theirs", || allies[1].holds(&indicator_id(1)) && allies[2].holds(&indicator_id(2)));
+    until("receipts", || {
+        let receipted =
+            |release: &str, member| allies[0].picture(release).readers[&id(member)].receipt_ms.is_some();
+        receipted(&secret.entries[0].0.id(), 2) && receipted(&open.entries[0].0.id(), 3)
+    });
+    assert!(!allies[2].holds(&indicator_id(1)));
+    assert!(!allies[2].holds(&secret.entries[0].0.id()));
+    // The log of the charter has no gap where the other log has an entry.
+    assert_eq!(open.entries[0].0.sequence(), 1);
+}
+
+#[test]
+fn what_is_marked_red_stays_here_and_says_why() {
+    let mut allies = alliance(2);
+    allies.iter_mut().for_each(Ally::start);
+    let red =
+        indicator(1, 1, &domain(1)).replace(besa_stix::marking::TLP_2_GREEN, besa_stix::marking::TLP_2_RED);
+    allies[0].import(&[red]);
+    let done = allies[0].release(&[indicator_id(1)], &Audience::Charter);
+    assert!(done.entries.is_empty());
+    assert_eq!(done.withheld.len(), 1);
+    assert!(done.withheld[0].to_string().contains("TLP:RED"), "{}", done.withheld[0]);
+}
+
+#[test]
+fn poison_waits_for_an_analyst_and_the_receipt_says_so() {
+    let mut allies = alliance(2);
+    allies[1].hunter = Arc::new(Past(BTreeMap::new()));
+    allies.iter_mut().for_each(Ally::start);
+    let poison = [
+        indicator(1, 1, "[ipv4-addr:value = '8.8.8.8']"),
+        indicator(1, 2, "[file:name = 'cl.exe']"),
+        indicator(1, 3, &domain(3)),
+    ];
+    allies[0].import(&poison);
+    let ids: Vec<String> = (1..=3).map(indicator_id).collect();
+    let release = allies[0].release(&ids, &Audience::Charter).entries[0].0.id();
+    until("the receipt", || allies[0].picture(&release).readers[&id(2)].receipt_ms.is_some());
+    let reader = allies[0].picture(&release).readers[&id(2)].clone();
+    let expected = [(indicator_id(1), "allow-list"), (indicator_id(2), "unspecific")];
+    let found: Vec<_> = reader.not_used.iter().map(|(id, why)| (id.clone(), why.as_str())).collect();
+    assert_eq!(found, expected);
+    assert_eq!(allies[1].listed("alliance-accepted").first(), Some(&indicator_id(3)));
+    assert_eq!(allies[1].listed("alliance-quarantine"), [indicator_id(1), indicator_id(2)]);
+    // An analyst's word: the first is used and searched for after all, the second never.
+    let word = |number: usize, word| {
+        let value = serde_json::from_str(&poison[number]).unwrap();
+        let (object, sha256) = (ids[number].clone(), fingerprint(&value).unwrap());
+        Decision {
+            object,
+            sha256,
+            word,
+            analyst: "a".into(),
+            at: "2026-11-27T00:00:00Z".into(),
+            why: "-".into(),
+        }
+    };
+    allies[1].home().decide(&word(0, Word::Release)).unwrap();
+    allies[1].home().decide(&word(1, Word::Deny)).unwrap();
+    until("it is used", || allies[1].listed("alliance-accepted").contains(&indicator_id(1)));
+    until("it is not waited for", || allies[1].listed("alliance-quarantine").is_empty());
+    let answers =
+        || allies[1].listed(besa_node::places::SENT).iter().filter(|id| id.starts_with("sighting")).count();
+    until("it is answered", || answers() == 2);
+}
+
+#[test]
+fn a_revocation_is_acknowledged_and_the_object_out_of_use() {
+    let mut allies = alliance(2);
+    allies.iter_mut().for_each(Ally::start);
+    allies[0].import(&[indicator(1, 1, &domain(1))]);
+    allies[0].release(&[indicator_id(1)], &Audience::Charter);
+    until("it is in use", || allies[1].listed("alliance-accepted") == [indicator_id(1)]);
+    allies[0].import(&[versioned(1, 1, &domain(1), "2026-10-01T00:00:00.000Z", true)]);
+    let release = allies[0].release(&[indicator_id(1)], &Audience::Charter).entries[0].0.id();
+    until("it is acknowledged", || allies[0].picture(&release).readers[&id(2)].withdrawn == 1);
+    assert!(allies[1].listed("alliance-accepted").is_empty());
+}
+
+#[test]
+fn an_answer_waits_for_an_analyst_where_that_is_the_rule() {
+    let mut allies = alliance_of(&charter(2), Answers::Confirmed);
+    allies[1].hunter = Arc::new(Past(BTreeMap::from([(indicator_id(1), sight(1))])));
+    allies.iter_mut().for_each(Ally::start);
+    allies[0].import(&[indicator(1, 1, &domain(1))]);
+    let entry = allies[0].release(&[indicator_id(1)], &Audience::Charter).entries.remove(0).0;
+    let draft = allies[1].home().file(&format!("pending/{}.json", entry.digest));
+    until("a draft", || draft.exists());
+    assert!(allies[0].picture(&entry.id()).readers[&id(2)].answer_ms.is_none());
+    let pending: besa_node::hunt::Pending = serde_json::from_slice(&std::fs::read(&draft).unwrap()).unwrap();
+    let desk = allies[1].desk();
+    send(&desk.known.directory, &desk.journal, &entry, &pending.sightings, besa_server::now()).unwrap();
+    until("the answer", || allies[0].picture(&entry.id()).readers[&id(2)].seen == 1);
+}

@@ -1,0 +1,6 @@
+//! Nodes of an alliance on loopback: real servers, real stores, real signatures.
+
+mod exchange;
+mod malice;
+mod support;
+mod trouble;

@@ -1,0 +1,117 @@
+//! What an ally asks for, searched in this node's archive.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use besa_archive::{Archive, Error, Window};
+use besa_detect::Scope;
+use besa_node::hunt::{Hunter, Searched, Sight};
+use besa_stix::time::Instant;
+
+use super::account::Account;
+use super::defects::DefectLog;
+use super::interrupt::Interrupt;
+use super::knowledge::Knowledge;
+use super::progress::Progress;
+use super::retro::{self, Past};
+use super::summary::{RuleSummary, Summary};
+
+/// Most sources that one answer names.
+const SOURCES_MAX: usize = besa_alliance::answer::SOURCES_MAX - 1;
+
+/// The archive of a node.
+#[derive(Debug)]
+pub(crate) struct ArchiveHunter {
+    /// Folder or URL.
+    pub(crate) archive: String,
+    /// Ends a search when the node ends.
+    pub(crate) interrupt: Arc<Interrupt>,
+}
+
+impl ArchiveHunter {
+    /// The archive below a data folder, wherever it is said to be.
+    pub(crate) fn new(archive: Option<&str>, data: &Path) -> Self {
+        let usual = || data.join("archive").display().to_string();
+        Self { archive: archive.map_or_else(usual, str::to_owned), interrupt: Interrupt::new() }
+    }
+}
+
+impl Hunter for ArchiveHunter {
+    fn search(&self, indicators: &[String]) -> Result<Option<Searched>, String> {
+        match Archive::open(&self.archive) {
+            Ok(_) => {}
+            Err(Error::NoArchive(_)) => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        }
+        let list = format!("[{}]", indicators.join(","));
+        let knowledge = Knowledge::of_intel("an ally's release", list.as_bytes(), Scope::default());
+        let past = Past { archive: &self.archive, window: Window::default(), defects: DefectLog::default() };
+        let hunted = retro::hunt(&knowledge, past, &Progress::hidden(), &self.interrupt);
+        let hunted = hunted.map_err(|error| format!("{error:#}"))?;
+        if !hunted.account.complete {
+            return Err("the search was interrupted".to_owned());
+        }
+        Ok(searched(&hunted.account, &hunted.summary))
+    }
+}
+
+/// `None` if nothing that has a time was there to be searched.
+fn searched(account: &Account, summary: &Summary) -> Option<Searched> {
+    let coverage = account.coverage.as_ref()?;
+    let time = |text: &Option<String>| Instant::parse(text.as_deref()?).ok();
+    let (first, last) = (time(&coverage.first)?, time(&coverage.last)?);
+    let window = whole_millis(first, 0)..whole_millis(last, 1);
+    let searched = account.log_sources.iter().filter(|source| source.events > 0);
+    let mut sources: Vec<String> =
+        searched.map(|source| clip(&source.log_source)).take(SOURCES_MAX).collect();
+    if sources.is_empty() {
+        // The index named no place to look; all of it was covered all the same.
+        sources.push("all".to_owned());
+    }
+    if !coverage.files_missing.is_empty() {
+        sources.push(format!("incomplete: {} files cannot be read", coverage.files_missing.len()));
+    }
+    let mut seen = BTreeMap::new();
+    for rule in summary.rules.values() {
+        if let Some(id) = indicator_of(rule) {
+            let sight = sight(rule, &window);
+            let known = seen.entry(id).or_insert(Sight { count: 0, ..sight });
+            known.count += sight.count;
+            known.first = known.first.min(sight.first);
+            known.last = known.last.max(sight.last);
+        }
+    }
+    Some(Searched { window, sources, seen })
+}
+
+/// The indicator that a finding is about: named by its values and patterns; a Sigma rule in an
+/// indicator has it in the place it was read from.
+fn indicator_of(rule: &RuleSummary) -> Option<String> {
+    let in_place = || {
+        let place = rule.info.place.split("(indicator--").nth(1)?.split(')').next()?;
+        Some(format!("indicator--{place}"))
+    };
+    rule.info.intel_ref.clone().or_else(in_place)
+}
+
+/// Findings without a time were seen at some time within the window.
+fn sight(rule: &RuleSummary, window: &std::ops::Range<Instant>) -> Sight {
+    let at = |time: Option<besa_detect::FindingTime>| {
+        Instant::from_unix_nanos(i128::from(time?.at)).map(|at| whole_millis(at, 0))
+    };
+    let end = Instant::from_unix_nanos(window.end.unix_nanos() - 1_000_000).unwrap_or(window.start);
+    let first = at(rule.first).unwrap_or(window.start).clamp(window.start, end);
+    let last = at(rule.last).unwrap_or(end).clamp(first, end);
+    Sight { count: rule.count, first, last }
+}
+
+/// Signed times have milliseconds.
+fn whole_millis(at: Instant, more: i128) -> Instant {
+    let millis = at.unix_nanos().div_euclid(1_000_000) + more;
+    Instant::from_unix_nanos(millis * 1_000_000).unwrap_or(at)
+}
+
+fn clip(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(200).collect()
+}
