@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use besa_exchange::taxii::server::{About, Request, respond};
+use besa_exchange::taxii::server::{About, Request, Straight, respond};
 use besa_exchange::taxii::{Caller, Registry};
 use besa_intel::account::{Role, hash_password};
 use besa_intel::{Batch, NewCollection, Prepared, Store, User, prepare_all};
@@ -108,7 +108,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             id: "bench",
             now: now(),
         };
-        let response = respond(store.as_ref(), &registry, &about, &request);
+        let response = respond(store.as_ref(), &Straight, &registry, &about, &request);
         assert_eq!(response.status(), 200, "{query}");
         let last = response
             .headers()
