@@ -50,12 +50,19 @@ fn what_was_acknowledged_survives_kill() {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (tell, told) = std::sync::mpsc::channel();
         let reader = std::thread::spawn(move || {
             lines
                 .map_while(Result::ok)
                 .filter_map(|line| line.strip_prefix("acknowledged ")?.parse().ok())
+                .inspect(|_| drop(tell.send(())))
                 .collect()
         });
+        // Odd rounds kill only after something was acknowledged, however slow the disk is; even rounds
+        // at any time.
+        if round % 2 == 1 {
+            told.recv_timeout(Duration::from_secs(120)).expect("something is acknowledged");
+        }
         std::thread::sleep(Duration::from_millis(60 + round * 7_919 % 240));
         child.kill().unwrap();
         child.wait().unwrap();

