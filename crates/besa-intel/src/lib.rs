@@ -33,6 +33,7 @@
 //! - `date_added` rises strictly within a collection, whatever the clock does.
 //! - A version is (id, instant of `modified`, specification version); its first content stays, any
 //!   other content under the same key is kept aside as a conflict.
+//! - What binds an object beside its own markings (who sent it, under which release) stands with it.
 //! - The clock is an argument.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]

@@ -5,6 +5,8 @@
 //! never changed. Limits are those of [`besa_stix::object`], [`VERSION_BYTES_MAX`] and, for what comes in
 //! one request, [`REGEXES_MAX`].
 
+use std::collections::BTreeSet;
+
 use besa_stix::canonical::strict_value;
 use besa_stix::object::Object;
 use besa_stix::time::Instant;
@@ -89,7 +91,14 @@ pub enum Role {
     SightingOf = 5,
     /// Any other property that ends in `_ref` or `_refs`.
     Other = 6,
+    /// An id in a text: no reference, but what may be shown can hang on it.
+    Mention = 7,
+    /// A marking of the release under which the object came.
+    Under = 8,
 }
+
+/// Stands for everything in links of objects that mention more ids than are indexed.
+pub(crate) const ANYTHING: &str = "x-anything--00000000-0000-4000-8000-000000000000";
 
 /// Checks one object.
 pub fn prepare(raw: &RawValue) -> Prepared {
@@ -222,8 +231,66 @@ fn links(object: &Value) -> Vec<(Role, String)> {
     }
     found.sort();
     found.dedup();
-    found.truncate(INDEXED_MAX);
+    let mut mentioned = mentions(object);
+    for id in
+        object.get("id").and_then(Value::as_str).into_iter().chain(found.iter().map(|(_, id)| id.as_str()))
+    {
+        if mentioned.is_empty() {
+            break;
+        }
+        mentioned.remove(&id.to_ascii_lowercase());
+    }
+    found.extend(mentioned.into_iter().map(|id| (Role::Mention, id)));
+    if found.len() > INDEXED_MAX {
+        found.truncate(INDEXED_MAX - 1);
+        found.push((Role::Mention, ANYTHING.to_owned()));
+    }
     found
+}
+
+/// Every id that a text or key mentions, in lower case, each once.
+fn mentions(object: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut todo: Vec<&Value> = vec![object];
+    while let Some(value) = todo.pop() {
+        match value {
+            Value::String(text) => ids_in(text, &mut found),
+            Value::Array(list) => todo.extend(list),
+            Value::Object(map) => {
+                for (key, value) in map {
+                    ids_in(key, &mut found);
+                    todo.push(value);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// `--` and a UUID, with the run of letters, digits and hyphens before it, where that names a type.
+fn ids_in(text: &str, found: &mut BTreeSet<String>) {
+    let bytes = text.as_bytes();
+    if bytes.len() < 40 {
+        return;
+    }
+    for (at, pair) in bytes.windows(2).enumerate() {
+        if pair != b"--" || bytes.get(at + 2..at + 38).is_none() {
+            continue;
+        }
+        let before = bytes.get(..at).unwrap_or_default();
+        let run =
+            before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-').count();
+        let id = text.get(at - run..at + 38).map(str::to_ascii_lowercase);
+        found.extend(id.filter(|id| besa_stix::id::split_id(id).is_some()));
+    }
+}
+
+/// The links of a stored text that the first schemas did not have.
+pub(crate) fn mention_links(raw: &str) -> Vec<String> {
+    let Ok(value) = strict_value(raw.as_bytes()) else { return Vec::new() };
+    let mentioned = links(&value).into_iter().filter(|(role, _)| *role == Role::Mention);
+    mentioned.map(|(_, id)| id).collect()
 }
 
 fn collect_refs(key: &str, value: &Value, found: &mut Vec<(Role, String)>) {

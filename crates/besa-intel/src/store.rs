@@ -47,9 +47,14 @@ impl VersionKey {
         Self(bytes)
     }
 
+    /// The key by which `match[version]` names this version.
+    pub fn is_shown_as(self, other: Self) -> bool {
+        self.shown() == other
+    }
+
     /// The key of an object without timestamps, received at an instant. It differs from every key of
     /// a real version, so nobody can make the two collide by choosing a `modified`.
-    pub(crate) fn unversioned(received: Time) -> Self {
+    pub fn unversioned(received: Time) -> Self {
         let mut key = Self::of(received);
         if let Some(byte) = key.0.get_mut(8) {
             *byte |= 0x80;
@@ -94,6 +99,30 @@ pub fn micros_text(micros: i64) -> String {
     format!("{}.{:06}Z", whole.trim_end_matches('Z'), time.subsec_nanos() / 1_000)
 }
 
+/// From whom something came, as far as it matters for passing it on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sender {
+    /// Made or brought in by the node's own people.
+    #[default]
+    Here,
+    /// A member of the alliance, by its identity.
+    Member(String),
+    /// Somebody else: a feed, a server that is no member's.
+    Outside,
+}
+
+/// What binds an object beside its own markings: who sent it, and under which markings.
+///
+/// Of an object of our own it stays as it is, whoever sends it back. Of another's it is the first
+/// sender's, and the markings of all who sent it: each gave it under theirs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Who sent it first.
+    pub from: Sender,
+    /// Ids of the marking-definitions of the releases under which it came, sorted.
+    pub under: Vec<String>,
+}
+
 /// Objects that came in one request.
 #[derive(Debug)]
 pub struct Batch {
@@ -107,12 +136,24 @@ pub struct Batch {
     pub objects: Vec<Prepared>,
     /// What the audit log shall say, in the same transaction.
     pub audit: Option<AuditEntry>,
+    /// From whom they are, and under which markings.
+    pub origin: Origin,
+    /// Id of the signed release under which they came, if any.
+    pub release: Option<String>,
 }
 
 impl Batch {
-    /// A batch without an entry in the audit log.
+    /// A batch of our own, without an entry in the audit log.
     pub fn new(who: &str, at: Time, collection: Option<CollectionKey>, objects: Vec<Prepared>) -> Self {
-        Self { who: who.to_owned(), at, collection, objects, audit: None }
+        Self {
+            who: who.to_owned(),
+            at,
+            collection,
+            objects,
+            audit: None,
+            origin: Origin::default(),
+            release: None,
+        }
     }
 }
 
@@ -289,6 +330,10 @@ pub struct Stored {
     pub received: i64,
     /// In which request.
     pub request: String,
+    /// Id of the signed release under which it came first, if any.
+    pub release: Option<String>,
+    /// What binds it beside its own markings.
+    pub origin: Origin,
 }
 
 /// Another content of a version that is held.
@@ -304,6 +349,65 @@ pub struct Conflict {
     pub who: String,
     /// When, in microseconds since 1970.
     pub received: i64,
+}
+
+/// How far a collection was looked at for one reader from outside. The numbers of its rows are the
+/// reader's cursors: they count what it was shown, and nothing of what it was not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// The collection.
+    pub collection: CollectionKey,
+    /// The reader: a member's identity, or `public`.
+    pub reader: String,
+    /// Its number in this store; `None` before the first row.
+    pub key: Option<i64>,
+    /// What the verdicts depend on beside the store; when it changes, everything is looked at again.
+    pub mark: String,
+    /// Everything up to this commit was looked at.
+    pub seen: u64,
+    /// A walk through the whole collection that is under way: up to which listing it is, and at which
+    /// commit it began.
+    pub walk: Option<(u64, u64)>,
+    /// Everything is to be looked at again from this moment on, microseconds since 1970.
+    pub again_at: Option<i64>,
+    /// Number of the last row.
+    pub last: u64,
+    /// When it was added, microseconds since 1970.
+    pub added: i64,
+}
+
+/// A row of a ledger: what once was visible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its number: 1, 2, 3 and so on. Not asked for when it is appended.
+    pub number: u64,
+    /// The version that was shown.
+    pub object: u64,
+    /// SHA-256 of the text that was shown.
+    pub digest: [u8; 32],
+    /// Id of what was shown; a redacted copy has its own.
+    pub id: String,
+    /// Its type.
+    pub object_type: String,
+    /// Its version, as a key and as written.
+    pub version: (VersionKey, String),
+    /// 20 or 21.
+    pub spec: i64,
+    /// Whether it says that it is revoked.
+    pub revoked: bool,
+    /// When it became visible, microseconds since 1970. Not asked for when it is appended.
+    pub added: i64,
+}
+
+/// Which rows of a ledger.
+#[derive(Clone, Copy, Debug)]
+pub enum RowsOf<'a> {
+    /// All.
+    Everything,
+    /// Of one type.
+    Type(&'a str),
+    /// Of one id.
+    Id(&'a str),
 }
 
 /// A collection to be made.
@@ -384,7 +488,13 @@ pub struct User {
     pub certificate: Option<String>,
     /// May not log in.
     pub disabled: bool,
+    /// For whom it stands: a member's identity, `public` for somebody outside of the charter, nothing
+    /// for the node's own people and programs.
+    pub member: Option<String>,
 }
+
+/// [`User::member`] of those who are nobody's member.
+pub const MEMBER_PUBLIC: &str = "public";
 
 /// An API token as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -510,13 +620,48 @@ pub trait Store: Send + Sync {
     /// Who else sent an object's version, and when (microseconds): every later arrival.
     fn arrivals(&self, seq: u64) -> Result<Vec<(String, i64)>, StoreError>;
 
+    /// What one reader from outside was shown of a collection, and how far that was looked at.
+    fn ledger(&self, collection: CollectionKey, reader: &str) -> Result<Ledger, StoreError>;
+    /// Appends what became visible and moves the marks on, in one transaction. False if another did so
+    /// meanwhile: nothing was done.
+    fn advance_ledger(&self, before: &Ledger, after: &Ledger, shown: Vec<Shown>) -> Result<bool, StoreError>;
+    /// Rows of a ledger after a number, in order.
+    fn ledger_rows(
+        &self,
+        ledger: &Ledger,
+        of: &RowsOf<'_>,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Shown>, StoreError>;
+    /// The number of the last row that was added at or before a time.
+    fn ledger_until(&self, ledger: &Ledger, time: Time) -> Result<u64, StoreError>;
+    /// Listings of a collection after a commit and up to another, in order: `(listing, object)`.
+    fn listings(
+        &self,
+        collection: CollectionKey,
+        after: u64,
+        until: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, u64)>, StoreError>;
+    /// Listings of a collection that may look otherwise since a commit: those of objects that came or
+    /// changed, and of all that refer to such, directly or not. `None` if that is more than `most`.
+    fn affected(
+        &self,
+        collection: CollectionKey,
+        after: u64,
+        until: u64,
+        most: usize,
+    ) -> Result<Option<Vec<(u64, u64)>>, StoreError>;
+    /// Versions by number, as far as they are listed in a collection now; in the order asked for.
+    fn listed(&self, collection: CollectionKey, objects: &[u64]) -> Result<Vec<Stored>, StoreError>;
+
     /// Makes a collection.
     fn add_collection(&self, new: &NewCollection, at: Time) -> Result<Collection, StoreError>;
     /// Says what a user may do in a collection.
     fn set_access(&self, collection: CollectionKey, user: &str, access: Access) -> Result<(), StoreError>;
     /// Makes a user.
     fn add_user(&self, user: &User) -> Result<(), StoreError>;
-    /// Replaces a user's role, password, certificate and state.
+    /// Replaces a user's role, password, certificate, state and member.
     fn update_user(&self, user: &User) -> Result<(), StoreError>;
     /// Deletes a user with tokens and rights.
     fn remove_user(&self, name: &str) -> Result<(), StoreError>;

@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         password,
         certificate: None,
         disabled: false,
+        member: None,
     })?;
 
     let text = envelope(0, BATCH);

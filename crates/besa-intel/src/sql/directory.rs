@@ -1,12 +1,13 @@
 //! Accounts, collections, rights, the audit log, and [`Store`] itself over [`Database`].
 
 use super::engine::{Database, Write, counter, set_counter};
-use super::{Connection, Row, Val, all, first, ingest, lookups, pages, tidy};
+use super::{Connection, Row, Val, all, first, ingest, ledger, lookups, pages, tidy};
 use crate::account::{Role, Scope, fresh_uuid};
 use crate::object::Role as LinkRole;
 use crate::store::{
-    Access, AuditEntry, Batch, Collection, CollectionKey, Conflict, Directory, Keep, NewCollection, Page,
-    PageQuery, Receipt, Store, StoreError, Stored, Tidied, Time, Token, User, VersionFilter, micros,
+    Access, AuditEntry, Batch, Collection, CollectionKey, Conflict, Directory, Keep, Ledger, MEMBER_PUBLIC,
+    NewCollection, Page, PageQuery, Receipt, RowsOf, Shown, Store, StoreError, Stored, Tidied, Time, Token,
+    User, VersionFilter, micros,
 };
 
 /// Names that no API root may have: they are paths of their own.
@@ -88,6 +89,54 @@ impl<C: Connection> Store for Database<C> {
         self.read(|connection| lookups::arrivals(connection, seq))
     }
 
+    fn ledger(&self, collection: CollectionKey, reader: &str) -> Result<Ledger, StoreError> {
+        self.read(|connection| ledger::ledger(connection, collection, reader))
+    }
+
+    fn advance_ledger(&self, before: &Ledger, after: &Ledger, shown: Vec<Shown>) -> Result<bool, StoreError> {
+        let (before, after) = (before.clone(), after.clone());
+        self.write(move |write| ledger::advance(write, &before, &after, &shown))
+    }
+
+    fn ledger_rows(
+        &self,
+        ledger: &Ledger,
+        of: &RowsOf<'_>,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Shown>, StoreError> {
+        let Some(key) = ledger.key else { return Ok(Vec::new()) };
+        self.read(|connection| ledger::rows(connection, key, of, after, limit))
+    }
+
+    fn ledger_until(&self, ledger: &Ledger, time: Time) -> Result<u64, StoreError> {
+        self.read(|connection| ledger::until(connection, ledger, time))
+    }
+
+    fn listings(
+        &self,
+        collection: CollectionKey,
+        after: u64,
+        until: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, u64)>, StoreError> {
+        self.read(|connection| ledger::listings(connection, collection, after, until, limit))
+    }
+
+    fn affected(
+        &self,
+        collection: CollectionKey,
+        after: u64,
+        until: u64,
+        most: usize,
+    ) -> Result<Option<Vec<(u64, u64)>>, StoreError> {
+        self.read(|connection| ledger::affected(connection, collection, after, until, most))
+    }
+
+    fn listed(&self, collection: CollectionKey, objects: &[u64]) -> Result<Vec<Stored>, StoreError> {
+        self.read(|connection| ledger::listed(connection, collection, objects))
+    }
+
     fn add_collection(&self, new: &NewCollection, at: Time) -> Result<Collection, StoreError> {
         check_collection(new)?;
         let new = new.clone();
@@ -99,6 +148,11 @@ impl<C: Connection> Store for Database<C> {
         self.write(move |write| {
             need_user(write.connection, &user)?;
             let mode = i64::from(access.read) | i64::from(access.write) << 1;
+            let sql = "SELECT member FROM account WHERE name = ?1";
+            let member = first(write.connection, sql, &[Val::Text(&user)], |row| row.opt_text(0))?.flatten();
+            if member.is_some() && access.read && access.write {
+                return Err(one_way_only(&user));
+            }
             write.connection.run(
                 "INSERT INTO access (collection, account, mode) VALUES (?1, ?2, ?3)
                 ON CONFLICT (collection, account) DO UPDATE SET mode = ?3",
@@ -110,11 +164,12 @@ impl<C: Connection> Store for Database<C> {
 
     fn add_user(&self, user: &User) -> Result<(), StoreError> {
         check_name(&user.name)?;
+        check_member(user)?;
         let user = user.clone();
         self.write(move |write| {
             let made = write.connection.run(
-                "INSERT INTO account (name, role, password, certificate, disabled) VALUES (?1, ?2, ?3, ?4, ?5)
-                ON CONFLICT DO NOTHING",
+                "INSERT INTO account (name, role, password, certificate, disabled, member)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
                 &user_values(&user),
             )?;
             if made == 0 {
@@ -128,10 +183,18 @@ impl<C: Connection> Store for Database<C> {
     }
 
     fn update_user(&self, user: &User) -> Result<(), StoreError> {
+        check_member(user)?;
         let user = user.clone();
         self.write(move |write| {
             need_user(write.connection, &user.name)?;
-            let sql = "UPDATE account SET role = ?2, password = ?3, certificate = ?4, disabled = ?5 WHERE name = ?1";
+            let sql = "SELECT mode FROM access WHERE account = ?1 AND mode = 3 LIMIT 1";
+            let both = first(write.connection, sql, &[Val::Text(&user.name)], |row| row.int(0))?;
+            if user.member.is_some() && both.is_some() {
+                return Err(one_way_only(&user.name));
+            }
+            let sql =
+                "UPDATE account SET role = ?2, password = ?3, certificate = ?4, disabled = ?5, member = ?6
+                WHERE name = ?1";
             write.connection.run(sql, &user_values(&user))?;
             bump(write.connection)
         })
@@ -259,14 +322,40 @@ fn need_user(connection: &mut dyn Connection, name: &str) -> Result<(), StoreErr
     })
 }
 
-fn user_values(user: &User) -> [Val<'_>; 5] {
+fn user_values(user: &User) -> [Val<'_>; 6] {
     [
         Val::Text(&user.name),
         Val::Text(user.role.name()),
         Val::opt_text(user.password.as_deref()),
         Val::opt_text(user.certificate.as_deref()),
         Val::Int(i64::from(user.disabled)),
+        Val::opt_text(user.member.as_deref()),
     ]
+}
+
+/// Who stands for somebody outside is none of the node's own people.
+fn check_member(user: &User) -> Result<(), StoreError> {
+    let Some(member) = user.member.as_deref() else { return Ok(()) };
+    let identity = besa_stix::id::split_id(member).is_some_and(|(object_type, _)| object_type == "identity");
+    if !(identity || member == MEMBER_PUBLIC) || member.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(StoreError::Input(format!(
+            "`{member}` is no member: give the identity's id in lower case, or `{MEMBER_PUBLIC}`"
+        )));
+    }
+    if user.role > Role::Contributor {
+        let role = user.role.name();
+        return Err(StoreError::Input(format!(
+            "an account that stands for a member cannot be an {role}; make it a reader or contributor"
+        )));
+    }
+    Ok(())
+}
+
+/// What comes back of what one sends oneself would show what is held already.
+fn one_way_only(user: &str) -> StoreError {
+    StoreError::Input(format!(
+        "`{user}` stands for a member, and may read a collection or write to it, not both; give `ro` or `wo`"
+    ))
 }
 
 fn check_name(name: &str) -> Result<(), StoreError> {
@@ -334,7 +423,7 @@ fn add_collection<C: Connection>(
 fn directory(connection: &mut dyn Connection) -> Result<Directory, StoreError> {
     let sql_collections =
         "SELECT collection, id, root, alias, title, description FROM collection ORDER BY collection";
-    let sql_users = "SELECT name, role, password, certificate, disabled FROM account ORDER BY name";
+    let sql_users = "SELECT name, role, password, certificate, disabled, member FROM account ORDER BY name";
     let sql_tokens = "SELECT id, account, label, digest, scope, collection, created, expires FROM token ORDER BY created, id";
     let sql_access = "SELECT collection, account, mode FROM access ORDER BY collection, account";
     Ok(Directory {
@@ -370,6 +459,7 @@ fn read_user(row: &dyn Row) -> Result<User, StoreError> {
         password: row.opt_text(2)?,
         certificate: row.opt_text(3)?,
         disabled: row.int(4)? != 0,
+        member: row.opt_text(5)?,
     })
 }
 

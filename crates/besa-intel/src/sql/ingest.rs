@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 
 use super::engine::{Write, counter, set_counter};
 use super::schema::id_digest;
-use super::{Connection, Val, first};
+use super::{Connection, Val, all, first, origin};
 use crate::account::fresh_uuid;
-use crate::object::{Candidate, Prepared, Refusal, Role, same_content};
+use crate::object::{Candidate, Prepared, Refusal, Role, mention_links, same_content};
 use crate::store::{
-    Batch, CollectionKey, OUTCOMES_KEPT_MAX, Outcome, Receipt, StoreError, Time, Verdict, VersionKey, micros,
-    micros_text,
+    Batch, CollectionKey, OUTCOMES_KEPT_MAX, Origin, Outcome, Receipt, Sender, StoreError, Time, Verdict,
+    VersionKey, micros, micros_text,
 };
 
 /// The version is the latest of its object (and specification version) in the collection.
@@ -31,6 +31,9 @@ struct Ingest {
     seq: i64,
     request: i64,
     who: String,
+    /// From whom, and under which markings; its number, if it is not the plain one.
+    origin: Origin,
+    origin_number: Option<i64>,
     /// Whether a version, an arrival or a conflict names the request.
     used: bool,
     received: i64,
@@ -70,16 +73,19 @@ pub(crate) fn add_objects<C: Connection>(
     let sql = "SELECT oid FROM object_name ORDER BY oid DESC LIMIT 1";
     write.cache.last_oid = first(write.connection, sql, &[], |row| row.int(0))?.unwrap_or(0);
     let total = batch.objects.len() as u64;
+    let origin_number = origin::number(write.connection, &batch.origin)?;
     let request = first(
         write.connection,
-        "INSERT INTO request (id, who, at, collection, total, failed) VALUES (?1, ?2, ?3, ?4, ?5, 0)
-        RETURNING request",
+        "INSERT INTO request (id, who, at, collection, total, failed, release_id, origin)
+        VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7) RETURNING request",
         &[
             Val::Text(&request_id),
             Val::Text(&batch.who),
             Val::Int(micros(batch.at)),
             Val::opt_int(batch.collection.map(|key| key.0)),
             Val::Int(total.cast_signed()),
+            Val::opt_text(batch.release.as_deref()),
+            Val::opt_int(origin_number),
         ],
         |row| row.int(0),
     )?;
@@ -87,6 +93,8 @@ pub(crate) fn add_objects<C: Connection>(
         seq: counter(write.connection, "commit")?,
         request: request.unwrap_or_default(),
         who: batch.who.clone(),
+        origin: batch.origin,
+        origin_number,
         used: false,
         received: micros(batch.at),
         collection: batch.collection,
@@ -172,13 +180,18 @@ impl Ingest {
                         "this version is held with other content; this content is kept as a conflict";
                     return Ok((Verdict::Conflict, Some(message.to_owned())));
                 }
-                self.note_arrival(write.connection, seq)?;
+                self.note_arrival(write, seq)?;
                 let revoked = known.revoked.as_deref();
                 let version = Version { seq, oid: known.oid, object_type, key, spec: object.spec, revoked };
                 let listed = self.list(write.connection, &version, false)?;
                 return Ok((if listed { Verdict::Added } else { Verdict::Known }, None));
             }
             if let Some(reason) = unlawful(&known, creator, object) {
+                if self.origin.from != Sender::Here {
+                    // Who sent it may not be told why, so it is not lost either.
+                    let key = object.version.as_ref().map_or(self.now, |(key, _)| *key);
+                    self.keep_conflict(write.connection, &known, key, object)?;
+                }
                 return Ok((Verdict::Refused, Some(reason.to_owned())));
             }
         }
@@ -202,8 +215,8 @@ impl Ingest {
             None => (self.now, self.now_text.as_str()),
         };
         write.connection.run(
-            "INSERT INTO object_version (seq, oid, type, version, version_text, spec, revoked, unversioned, request, raw)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO object_version (seq, oid, type, version, version_text, spec, revoked, unversioned, request, raw, origin)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             &[
                 Val::Int(seq),
                 Val::Int(known.oid),
@@ -215,6 +228,7 @@ impl Ingest {
                 Val::Int(i64::from(object.version.is_none())),
                 Val::Int(self.request),
                 Val::Text(&object.raw),
+                Val::opt_int(self.origin_number),
             ],
         )?;
         let revoked = if object.revoked { Some(key.0.as_slice()) } else { known.revoked.as_deref() };
@@ -239,6 +253,9 @@ impl Ingest {
                 "INSERT INTO link (target, role, seq) VALUES (?1, ?2, ?3)",
                 &[Val::Int(target), Val::Int(*role as i64), Val::Int(seq)],
             )?;
+        }
+        for id in self.origin.under.clone() {
+            link_under(write, &id, seq)?;
         }
         for value in &object.observables {
             write.connection.run(
@@ -303,18 +320,39 @@ impl Ingest {
         Ok(true)
     }
 
-    /// Notes who sent a version that is held: each sender once, or a peer that is polled every minute
-    /// would fill the disk.
-    fn note_arrival(&mut self, connection: &mut dyn Connection, seq: i64) -> Result<(), StoreError> {
-        let noted = connection.run(
+    /// Notes who sent a version that is held: each sender once under the same markings, or a peer that
+    /// is polled every minute would fill the disk. The markings bind from now on.
+    fn note_arrival<C: Connection>(&mut self, write: &mut Write<'_, C>, seq: i64) -> Result<(), StoreError> {
+        let noted = write.connection.run(
             "INSERT INTO arrival (seq, request) SELECT ?1, ?2 WHERE NOT EXISTS (
                 SELECT 1 FROM object_version v JOIN request r ON r.request = v.request
-                WHERE v.seq = ?1 AND r.who = ?3)
+                WHERE v.seq = ?1 AND r.who = ?3 AND coalesce(r.origin, 0) = ?4)
             AND NOT EXISTS (SELECT 1 FROM arrival a JOIN request r ON r.request = a.request
-                WHERE a.seq = ?1 AND r.who = ?3)",
-            &[Val::Int(seq), Val::Int(self.request), Val::Text(&self.who)],
+                WHERE a.seq = ?1 AND r.who = ?3 AND coalesce(r.origin, 0) = ?4)",
+            &[
+                Val::Int(seq),
+                Val::Int(self.request),
+                Val::Text(&self.who),
+                Val::Int(self.origin_number.unwrap_or(0)),
+            ],
         )?;
         self.used |= noted > 0;
+        if noted == 0 || self.origin.under.is_empty() {
+            return Ok(());
+        }
+        let added = origin::bind(write.connection, seq, &self.origin.under)?;
+        if added.is_empty() {
+            return Ok(());
+        }
+        for id in &added {
+            link_under(write, id, seq)?;
+        }
+        // A commit of its own: whoever follows the commits has to look at the version again.
+        self.seq += 1;
+        write.connection.run(
+            "INSERT INTO rebound (seq, oid) SELECT ?1, oid FROM object_version WHERE seq = ?2",
+            &[Val::Int(self.seq), Val::Int(seq)],
+        )?;
         Ok(())
     }
 
@@ -514,6 +552,48 @@ fn id_number<C: Connection>(write: &mut Write<'_, C>, id: &str) -> Result<i64, S
     }
     write.cache.ids.insert(id.to_owned(), number);
     Ok(number)
+}
+
+/// A marking that binds a version by the release under which it came.
+fn link_under<C: Connection>(write: &mut Write<'_, C>, id: &str, seq: i64) -> Result<(), StoreError> {
+    let target = id_number(write, &id.to_ascii_lowercase())?;
+    write.connection.run(
+        "INSERT INTO link (target, role, seq) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        &[Val::Int(target), Val::Int(Role::Under as i64), Val::Int(seq)],
+    )?;
+    Ok(())
+}
+
+/// Indexes the ids in texts of objects that were there before texts were looked at.
+pub(crate) fn fill_mentions(connection: &mut dyn Connection) -> Result<(), StoreError> {
+    let mut after = 0;
+    let sql = "SELECT oid FROM object_name ORDER BY oid DESC LIMIT 1";
+    let mut last_oid = first(connection, sql, &[], |row| row.int(0))?.unwrap_or(0);
+    loop {
+        let sql = "SELECT seq, raw FROM object_version WHERE seq > ?1 ORDER BY seq LIMIT 1000";
+        let rows = all(connection, sql, &[Val::Int(after)], |row| Ok((row.int(0)?, row.text(1)?)))?;
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        after = *last;
+        for (seq, raw) in &rows {
+            for id in mention_links(raw) {
+                let target = match super::pages::oid(connection, &id)? {
+                    Some(oid) => oid,
+                    None => {
+                        last_oid += 1;
+                        let key = [Val::Blob(&id_digest(&id)), Val::Int(last_oid)];
+                        connection.run("INSERT INTO object_key (digest, oid) VALUES (?1, ?2)", &key)?;
+                        let name = [Val::Int(last_oid), Val::Text(&id)];
+                        connection.run("INSERT INTO object_name (oid, id) VALUES (?1, ?2)", &name)?;
+                        last_oid
+                    }
+                };
+                connection.run(
+                    "INSERT INTO link (target, role, seq) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                    &[Val::Int(target), Val::Int(Role::Mention as i64), Val::Int(*seq)],
+                )?;
+            }
+        }
+    }
 }
 
 /// What is known of an object's id; if nothing, its row is made with all it shall say.

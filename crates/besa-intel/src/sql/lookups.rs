@@ -16,14 +16,22 @@ use crate::store::{CollectionKey, Conflict, PAGE_MAX, Receipt, StoreError, Store
 macro_rules! stored {
     ($rest:literal) => {
         concat!(
-            "SELECT v.seq, i.id, v.version_text, v.revoked, v.raw, r.who, r.at, r.id FROM object_version v
-            JOIN object_name i ON i.oid = v.oid JOIN request r ON r.request = v.request ",
+            "SELECT v.seq, i.id, v.version_text, v.revoked, v.raw, r.who, r.at, r.id, r.release_id,
+            g.sender, g.markings FROM object_version v
+            JOIN object_name i ON i.oid = v.oid JOIN request r ON r.request = v.request
+            LEFT JOIN origin g ON g.origin = v.origin ",
             $rest
         )
     };
 }
 
-fn stored(row: &dyn Row) -> Result<Stored, StoreError> {
+/// A version by number, if it is listed in a collection.
+pub(crate) const STORED_LISTED: &str = stored!(
+    "WHERE v.seq = ?2 AND EXISTS (SELECT 1 FROM member m
+    WHERE m.collection = ?1 AND m.oid = v.oid AND m.spec = v.spec AND m.version = v.version)"
+);
+
+pub(crate) fn stored(row: &dyn Row) -> Result<Stored, StoreError> {
     Ok(Stored {
         seq: row.int(0)?.cast_unsigned(),
         id: row.text(1)?,
@@ -33,6 +41,8 @@ fn stored(row: &dyn Row) -> Result<Stored, StoreError> {
         who: row.text(5)?,
         received: row.int(6)?,
         request: row.text(7)?,
+        release: row.opt_text(8)?,
+        origin: super::origin::read(row.opt_text(9)?, row.opt_text(10)?),
     })
 }
 
@@ -137,7 +147,7 @@ pub(crate) fn by_reference(
         return list(connection, sql, &[from, most, Val::Int(oid), Val::Int(role as i64)]);
     }
     let sql = stored!(
-        "WHERE v.seq IN (SELECT seq FROM link WHERE target = ?3 AND seq > ?1) ORDER BY v.seq LIMIT ?2"
+        "WHERE v.seq IN (SELECT seq FROM link WHERE target = ?3 AND seq > ?1 AND role < 7) ORDER BY v.seq LIMIT ?2"
     );
     list(connection, sql, &[from, most, Val::Int(oid)])
 }

@@ -10,13 +10,17 @@
 //! | `ingest` | objects in: versions, conflicts, listing |
 //! | `pages` | pages of a collection |
 //! | `lookups` | objects by id, type, value, reference, words |
+//! | `origin` | from whom and under which markings objects came |
+//! | `ledger` | what readers from outside were shown; what a change may affect |
 //! | `directory` | accounts, collections, rights, audit log |
 //! | `tidy` | what is not kept for ever |
 
 mod directory;
 mod engine;
 mod ingest;
+mod ledger;
 mod lookups;
+mod origin;
 mod pages;
 mod schema;
 mod tidy;

@@ -14,7 +14,7 @@ pub const SCHEMA_LATEST: i64 = STEPS.len() as i64;
 /// Steps in order; step n leads to version n + 1. `{int}`, `{key}`, `{text}`, `{blob}` and `{packed}` are
 /// the dialect's words for a 64-bit integer, a number that the database assigns, text compared
 /// octet by octet, octets, and a table kept in the order of its key.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     // 1: objects, collections, accounts.
     "CREATE TABLE counter (name {text} PRIMARY KEY, value {int} NOT NULL);
     INSERT INTO counter (name, value) VALUES ('commit', 0), ('epoch', 0), ('words', 0);
@@ -66,10 +66,29 @@ const STEPS: [&str; 4] = [
         SELECT oid, id, known, creator, created, revoked FROM object_id;
     DROP TABLE object_id;
     CREATE TABLE object_key (digest {blob} PRIMARY KEY, oid {int} NOT NULL) {packed};",
+    // 5: whose an account is, from whom and under which markings an object came, and what each reader
+    // from outside was shown. Everything that is there already was brought in by the node's own people.
+    "ALTER TABLE account ADD COLUMN member {text};
+    ALTER TABLE request ADD COLUMN release_id {text};
+    ALTER TABLE request ADD COLUMN origin {int};
+    CREATE TABLE origin (origin {key}, sender {text} NOT NULL, markings {text} NOT NULL, UNIQUE (sender, markings));
+    ALTER TABLE object_version ADD COLUMN origin {int};
+    CREATE TABLE rebound (seq {int} PRIMARY KEY, oid {int} NOT NULL);
+    CREATE TABLE ledger (ledger {key}, collection {int} NOT NULL, reader {text} NOT NULL, mark {text} NOT NULL,
+        seen {int} NOT NULL, walked {int}, walk_began {int}, again_at {int}, last {int} NOT NULL,
+        added {int} NOT NULL, UNIQUE (collection, reader));
+    CREATE TABLE shown (ledger {int} NOT NULL, number {int} NOT NULL, object {int} NOT NULL, digest {blob} NOT NULL,
+        id {text} NOT NULL, type {text} NOT NULL, version {blob} NOT NULL, version_text {text} NOT NULL,
+        spec {int} NOT NULL, revoked {int} NOT NULL, added {int} NOT NULL, PRIMARY KEY (ledger, number)) {packed};
+    CREATE UNIQUE INDEX shown_digest ON shown (ledger, digest);
+    CREATE INDEX shown_id ON shown (ledger, id, number);
+    CREATE INDEX shown_type ON shown (ledger, type, number);",
 ];
 
 /// The step after which [`fill_keys`] runs.
 const KEYS_STEP: i64 = 4;
+/// The step after which ids in the texts of the objects that are there are indexed.
+const MENTIONS_STEP: i64 = 5;
 
 /// Makes the keys of ids that were there before there were keys.
 fn fill_keys(connection: &mut dyn Connection) -> Result<(), StoreError> {
@@ -131,6 +150,9 @@ fn steps(connection: &mut dyn Connection, dialect: Dialect, wanted: i64) -> Resu
         connection.script(&spell(dialect, step))?;
         if number == KEYS_STEP {
             fill_keys(connection)?;
+        }
+        if number == MENTIONS_STEP {
+            super::ingest::fill_mentions(connection)?;
         }
     }
     connection.run("UPDATE schema_version SET version = ?1", &[Val::Int(wanted.max(found))])?;

@@ -85,6 +85,8 @@ fn migrations_from_every_earlier_version() {
             )
             .unwrap();
             put_old_object(&old, version);
+            old.execute_batch("INSERT INTO account (name, role, disabled) VALUES ('ana', 'reader', 0)")
+                .unwrap();
         }
         let store = open_sqlite(&path).unwrap();
         let titles: Vec<String> =
@@ -92,9 +94,24 @@ fn migrations_from_every_earlier_version() {
         assert_eq!(titles, vec!["old"; usize::from(version > 0)]);
         if version > 0 {
             let found = store.object(OLD_ID, None).unwrap().unwrap();
-            assert_eq!((found.raw.as_str(), found.seq), ("{}", 1));
+            assert_eq!((found.raw.as_str(), found.seq), (OLD_RAW, 1));
+            assert_eq!(
+                found.origin,
+                besa_intel::Origin::default(),
+                "it was brought in by the node's own people"
+            );
+            assert_eq!(store.directory().unwrap().users[0].member, None);
+            // Ids in texts of what was there are found too.
+            let feed = store.directory().unwrap().collections[0].key;
+            let listed = add(&store, now(), Some(feed), &[OLD_RAW.to_owned()]);
+            assert_eq!(verdicts(&listed), [besa_intel::Verdict::Added], "version {version}: {listed:?}");
+            let before = store.last_commit().unwrap();
+            add(&store, now(), None, &[campaign(3, "2024-01-01T00:00:00.000Z", "")]);
+            let changed = store.affected(feed, before, store.last_commit().unwrap(), 10).unwrap().unwrap();
+            assert_eq!(changed.iter().map(|(_, object)| *object).collect::<Vec<_>>(), [1]);
             let newer = campaign(7, "2024-01-01T00:00:00.000Z", "")
-                .replace(&format!("campaign--{}", uuid(7)), OLD_ID);
+                .replace(&format!("campaign--{}", uuid(7)), OLD_ID)
+                .replace("2020-01-01", "2020-01-02");
             assert_eq!(
                 verdicts(&add(&store, now(), None, &[newer])),
                 [besa_intel::Verdict::Refused],
@@ -107,17 +124,25 @@ fn migrations_from_every_earlier_version() {
     }
 }
 
+/// The key of 2020-01-01.
+const OLD_KEY: &str = "800000005e0be10000000000";
+const OLD_RAW: &str = r#"{"type":"campaign","spec_version":"2.1","id":"campaign--00000000-0000-4000-8000-00000000001d","created":"2020-01-01T00:00:00.000Z","modified":"2020-01-01T00:00:00.000Z","name":"see campaign--00000000-0000-4000-8000-000000000003"}"#;
 const OLD_ID: &str = "campaign--00000000-0000-4000-8000-00000000001d";
 
 /// An object as the first schemas kept it.
 fn put_old_object(old: &rusqlite::Connection, version: i64) {
     let names = if version < 4 { "object_id" } else { "object_name" };
+    if version >= 4 {
+        // SHA-256 of the id, its first half.
+        let key = "INSERT INTO object_key (digest, oid) VALUES (x'36fb29095821d7e6657e89c324ef3160', 1)";
+        old.execute_batch(key).unwrap();
+    }
     old.execute_batch(&format!(
-        "INSERT INTO {names} (oid, id, known, created) VALUES (1, '{OLD_ID}', 1, x'00');
+        "INSERT INTO {names} (oid, id, known, created) VALUES (1, '{OLD_ID}', 1, x'{OLD_KEY}');
         INSERT INTO object_type (name) VALUES ('campaign');
         INSERT INTO request (id, who, at, total, failed) VALUES ('r', 'w', 1, 1, 0);
         INSERT INTO object_version (seq, oid, type, version, version_text, spec, revoked, unversioned, request, raw)
-            VALUES (1, 1, 1, x'000000000000000000000000', 'x', 21, 0, 0, 1, '{{}}');
+            VALUES (1, 1, 1, x'{OLD_KEY}', '2020-01-01T00:00:00.000Z', 21, 0, 0, 1, '{OLD_RAW}');
         UPDATE counter SET value = 1 WHERE name = 'commit'"
     ))
     .unwrap();

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use besa_intel::account::{Role, Scope, fresh_token, hash_password, read_token, verify_password};
 use besa_intel::object::Role as LinkRole;
 use besa_intel::{
-    Access, AuditEntry, NewCollection, PageQuery, Store, StoreError, User, Verdict, VersionFilter, VersionKey,
+    Access, AuditEntry, NewCollection, PageQuery, Store, StoreError, Time, User, Verdict, VersionFilter,
+    VersionKey,
 };
 
 use crate::support::{AUTHOR, OTHER, add, campaign, collection, now, time, uuid, verdicts, walk};
 
 pub(crate) type Case = (&'static str, fn(&dyn Store));
 
-pub(crate) const CASES: [Case; 11] = [
+pub(crate) const CASES: [Case; 13] = [
     ("verdicts", verdicts_of_versions),
     ("bytes", bytes_are_kept),
     ("pages", pages_equal_a_slow_twin),
@@ -24,6 +25,8 @@ pub(crate) const CASES: [Case; 11] = [
     ("hostile", hostile_objects),
     ("bounded", answers_are_bounded),
     ("growth", what_is_sent_again_takes_no_room),
+    ("origin", what_binds_an_object_is_kept),
+    ("ledger", what_a_reader_was_shown_is_numbered_without_gaps),
     ("retention", old_entries_are_cut_and_the_log_says_so),
 ];
 
@@ -291,10 +294,15 @@ fn directory(store: &dyn Store) {
         password: Some(hash),
         certificate: None,
         disabled: false,
+        member: None,
     };
     store.add_user(&user).unwrap();
     assert!(matches!(store.add_user(&user), Err(StoreError::Exists(_))));
     assert!(store.add_user(&User { name: "a/b".into(), ..user.clone() }).is_err());
+    for (member, role) in [(OTHER, Role::Analyst), ("malware--1", Role::Reader), ("", Role::Reader)] {
+        let odd = User { name: "odd".into(), role, member: Some(member.into()), ..user.clone() };
+        assert!(matches!(store.add_user(&odd), Err(StoreError::Input(_))), "{member} {role:?}");
+    }
     let new =
         NewCollection { alias: Some("feed".into()), root: "trust-1".into(), ..NewCollection::titled("Feed") };
     let made = store.add_collection(&new, now()).unwrap();
@@ -302,6 +310,18 @@ fn directory(store: &dyn Store) {
     assert!(store.add_collection(&NewCollection { root: "taxii2".into(), ..new.clone() }, now()).is_err());
     store.set_access(made.key, "ana", Access::parse("ro").unwrap()).unwrap();
     assert!(matches!(store.set_access(made.key, "bob", Access::default()), Err(StoreError::Missing(_))));
+    // Who stands for a member reads or writes.
+    let ally = User { name: "ally".into(), member: Some(OTHER.into()), ..user.clone() };
+    store.add_user(&ally).unwrap();
+    let both = Access::parse("rw").unwrap();
+    assert!(matches!(store.set_access(made.key, "ally", both), Err(StoreError::Input(_))));
+    store.set_access(made.key, "ally", Access::parse("wo").unwrap()).unwrap();
+    assert_eq!(store.directory().unwrap().users[0], ally);
+    store.remove_user("ally").unwrap();
+    store.set_access(made.key, "ana", both).unwrap();
+    let turned = User { member: Some(besa_intel::MEMBER_PUBLIC.into()), ..user.clone() };
+    assert!(matches!(store.update_user(&turned), Err(StoreError::Input(_))));
+    store.set_access(made.key, "ana", Access::parse("ro").unwrap()).unwrap();
     let token = fresh_token().unwrap();
     store.add_token(&token.record("ana", "feed", Scope::Read, Some(made.key), None, now())).unwrap();
     let seen = store.directory().unwrap();
@@ -445,6 +465,104 @@ fn what_is_sent_again_takes_no_room(store: &dyn Store) {
         assert_eq!(verdicts(&receipt), [Verdict::Conflict]);
     }
     assert_eq!(store.conflicts(0, 1_000).unwrap().len(), 8);
+}
+
+/// Who sent an object first, and every marking under which another's was sent, stand with it.
+fn what_binds_an_object_is_kept(store: &dyn Store) {
+    use besa_intel::{Batch, Origin, Sender};
+    let v1 = "2024-01-01T00:00:00.000Z";
+    let marking = |number: u64| format!("marking-definition--{}", uuid(number));
+    let send = |who: &str, from: Sender, under: &[u64], object: &str| {
+        let prepared = besa_intel::prepare_all(object.as_bytes()).unwrap();
+        let origin = Origin { from, under: under.iter().map(|number| marking(*number)).collect() };
+        let release = Some(format!("release of {who}"));
+        store.add_objects(Batch { origin, release, ..Batch::new(who, now(), None, prepared) })
+    };
+    let member = |id: &str| Sender::Member(id.to_owned());
+    let origin =
+        |number: u64| store.object(&format!("campaign--{}", uuid(number)), None).unwrap().unwrap().origin;
+    // Ours first: what comes back under something binds nothing.
+    send("us", Sender::Here, &[], &campaign(1, v1, "")).unwrap();
+    send("a", member(AUTHOR), &[9], &campaign(1, v1, "")).unwrap();
+    assert_eq!(origin(1), Origin::default());
+    // Another's first: all who sent it bind it, and it stays another's.
+    send("a", member(AUTHOR), &[9], &campaign(2, v1, "")).unwrap();
+    let before = store.last_commit().unwrap();
+    send("a", member(AUTHOR), &[9], &campaign(2, v1, "")).unwrap();
+    assert_eq!(store.last_commit().unwrap(), before, "nothing new");
+    send("b", member(OTHER), &[8, 9], &campaign(2, v1, "")).unwrap();
+    assert!(store.last_commit().unwrap() > before, "followers of the commits have to look again");
+    send("us", Sender::Here, &[], &campaign(2, v1, "")).unwrap();
+    assert_eq!(origin(2), Origin { from: member(AUTHOR), under: vec![marking(8), marking(9)] });
+    let held = store.object(&format!("campaign--{}", uuid(2)), None).unwrap().unwrap();
+    assert_eq!(held.release.as_deref(), Some("release of a"));
+    assert_eq!(store.by_reference(&marking(8), None, 0, 10).unwrap().len(), 0, "no reference of its own");
+    send("feed", Sender::Outside, &[], &campaign(3, v1, "")).unwrap();
+    assert_eq!(origin(3).from, Sender::Outside);
+    // What another may not write over is not lost, since they may not be told.
+    let forged = campaign(1, "2025-01-01T00:00:00.000Z", &format!(r#","created_by_ref":"{OTHER}""#));
+    assert_eq!(send("b", member(OTHER), &[], &forged).unwrap().failures(), 1);
+    assert_eq!(store.conflicts(0, 10).unwrap()[0].raw, forged);
+    for odd in [member("nobody"), member("malware--00000000-0000-4000-8000-000000000001")] {
+        assert!(matches!(send("x", odd, &[], &campaign(4, v1, "")), Err(StoreError::Input(_))));
+    }
+}
+
+/// A ledger's rows are numbered without gaps, their times rise, two who advance it do not mix; and a
+/// change is followed to everything that hangs on it, by references and by ids in texts.
+fn what_a_reader_was_shown_is_numbered_without_gaps(store: &dyn Store) {
+    use besa_intel::{Ledger, RowsOf, Shown, micros};
+    let v1 = "2024-01-01T00:00:00.000Z";
+    let feed = collection(store, "feed");
+    let id = |number: u64| format!("campaign--{}", uuid(number));
+    let text =
+        |number: u64, about: u64| campaign(number, v1, &format!(r#","description":"see {}""#, id(about)));
+    // 1 names 2, 2 names 3, 3 comes later; 4 stands alone.
+    add(store, now(), Some(feed), &[text(1, 2), text(2, 3), campaign(4, v1, "")]);
+    let before = store.last_commit().unwrap();
+    add(store, now(), Some(feed), &[campaign(3, v1, "")]);
+    let after = store.last_commit().unwrap();
+    let numbers = |from: u64, most: usize| {
+        let found = store.affected(feed, from, after, most).unwrap();
+        found.map(|found| found.into_iter().map(|(_, object)| object).collect::<Vec<u64>>())
+    };
+    let seq = |number: u64| store.object(&id(number), None).unwrap().unwrap().seq;
+    assert_eq!(numbers(before, 100), Some(vec![seq(1), seq(2), seq(3)]));
+    assert_eq!(numbers(after, 100), Some(vec![]));
+    assert_eq!(numbers(before, 2), None, "more than was asked for");
+    assert_eq!(store.listings(feed, 0, after, 2).unwrap().len(), 2);
+    assert_eq!(store.listed(feed, &[seq(4), 99_999, seq(1)]).unwrap().len(), 2);
+    let reader = store.ledger(feed, OTHER).unwrap();
+    let row = |number: u64, digest: u8| Shown {
+        number: 0,
+        object: seq(number),
+        digest: [digest; 32],
+        id: id(number),
+        object_type: "campaign".to_owned(),
+        version: (VersionKey::of(time(v1)), v1.to_owned()),
+        spec: 21,
+        revoked: false,
+        added: 0,
+    };
+    let moved = Ledger { mark: "m".into(), seen: after, added: micros(now()), ..reader.clone() };
+    assert!(store.advance_ledger(&reader, &moved, vec![row(1, 1), row(4, 4), row(1, 1)]).unwrap());
+    assert!(!store.advance_ledger(&reader, &moved, vec![row(2, 2)]).unwrap(), "another was faster");
+    let held = store.ledger(feed, OTHER).unwrap();
+    assert_eq!((held.last, held.seen, held.mark.as_str()), (2, after, "m"));
+    // The clock was set back.
+    let earlier = Ledger { added: 5, walk: Some((3, after)), again_at: Some(7), ..held.clone() };
+    assert!(store.advance_ledger(&held, &earlier, vec![row(3, 3)]).unwrap());
+    let held = store.ledger(feed, OTHER).unwrap();
+    assert_eq!((held.walk, held.again_at, held.last), (Some((3, after)), Some(7), 3));
+    let rows = store.ledger_rows(&held, &RowsOf::Everything, 0, 10).unwrap();
+    assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(rows.windows(2).all(|pair| pair[0].added < pair[1].added));
+    assert_eq!(store.ledger_rows(&held, &RowsOf::Id(&id(4)), 0, 10).unwrap(), rows[1..2]);
+    assert_eq!(store.ledger_rows(&held, &RowsOf::Type("campaign"), 1, 1).unwrap(), rows[1..2]);
+    for (at, number) in [(now(), 1), (Time::from_unix(0, 0), 0), (time("2999-01-01T00:00:00Z"), 3)] {
+        assert_eq!(store.ledger_until(&held, at).unwrap(), number, "{at}");
+    }
+    assert_eq!(store.ledger(feed, AUTHOR).unwrap().last, 0, "each reader has one of its own");
 }
 
 fn old_entries_are_cut_and_the_log_says_so(store: &dyn Store) {

@@ -106,6 +106,12 @@ pub(crate) enum UserCommand {
         #[arg(long, value_name = "FILE")]
         certificate: Option<PathBuf>,
 
+        /// Whom the user stands for: a member's identity, or `public` for somebody outside of the
+        /// charter. They get what the release policy lets out to them; without it the user is one of the
+        /// node's own and reads everything in the collections they may read.
+        #[arg(long, value_name = "ID|public")]
+        member: Option<String>,
+
         #[command(flatten)]
         data: DataArgs,
     },
@@ -126,6 +132,14 @@ pub(crate) enum UserCommand {
         /// New client certificate (PEM).
         #[arg(long, value_name = "FILE")]
         certificate: Option<PathBuf>,
+
+        /// Whom the user stands for from now on: a member's identity, or `public`.
+        #[arg(long, value_name = "ID|public")]
+        member: Option<String>,
+
+        /// Make the user one of the node's own: they read everything in the collections they may read.
+        #[arg(long, conflicts_with = "member")]
+        no_member: bool,
 
         /// Let the user in no more.
         #[arg(long, conflicts_with = "enable")]

@@ -11,7 +11,7 @@ use crate::cli::UserCommand;
 
 pub(super) fn run(command: &UserCommand) -> Result<u8> {
     match command {
-        UserCommand::Add { name, role, password_stdin, certificate, data } => {
+        UserCommand::Add { name, role, password_stdin, certificate, member, data } => {
             let password = new_password(*password_stdin)?;
             let certificate = certificate.as_ref().map(fingerprint).transpose()?;
             if password.is_none() && certificate.is_none() {
@@ -24,15 +24,27 @@ pub(super) fn run(command: &UserCommand) -> Result<u8> {
                 password,
                 certificate,
                 disabled: false,
+                member: member.clone(),
             })?;
             log(store.as_ref(), "user add", name)?;
         }
-        UserCommand::Set { name, role, password_stdin, certificate, disable, enable, data } => {
+        UserCommand::Set {
+            name,
+            role,
+            password_stdin,
+            certificate,
+            member,
+            no_member,
+            disable,
+            enable,
+            data,
+        } => {
             let store = data.open()?;
             let mut user = find(store.as_ref(), name)?;
             user.role = role.unwrap_or(user.role);
             user.password = new_password(*password_stdin)?.or(user.password);
             user.certificate = certificate.as_ref().map(fingerprint).transpose()?.or(user.certificate);
+            user.member = member.clone().or(user.member).filter(|_| !no_member);
             user.disabled = (user.disabled || *disable) && !enable;
             store.update_user(&user)?;
             log(store.as_ref(), "user set", name)?;
@@ -48,11 +60,13 @@ pub(super) fn run(command: &UserCommand) -> Result<u8> {
                     say(serde_json::json!({
                         "name": user.name, "role": user.role.name(), "disabled": user.disabled,
                         "password": user.password.is_some(), "certificate": user.certificate,
+                        "member": user.member,
                     }))?;
                     continue;
                 }
                 let state = if user.disabled { "disabled" } else { "enabled" };
-                say(format_args!("{}\t{}\t{state}", user.name, user.role.name()))?;
+                let member = user.member.as_deref().unwrap_or("-");
+                say(format_args!("{}\t{}\t{state}\t{member}", user.name, user.role.name()))?;
             }
         }
     }
