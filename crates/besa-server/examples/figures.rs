@@ -95,7 +95,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let registry = Registry::new(store.directory()?);
     let about =
         About { title: "x".into(), description: "x".into(), contact: None, max_content_length: 1 << 20 };
-    let caller = Caller { name: "a".into(), role: Role::Administrator, scope: None, only: None };
+    let caller =
+        Caller { name: "a".into(), role: Role::Administrator, scope: None, only: None, member: None };
     let headers = http::HeaderMap::new();
     let ask = |path: &str, query: &str| {
         let request = Request {

@@ -316,7 +316,7 @@ fn by_token(registry: &Registry, text: &str, now: Time) -> Option<Caller> {
 }
 
 fn caller(user: &User) -> Caller {
-    Caller { name: user.name.clone(), role: user.role, scope: None, only: None }
+    Caller { name: user.name.clone(), role: user.role, scope: None, only: None, member: user.member.clone() }
 }
 
 /// The length first, so that no two pairs are the same octets.

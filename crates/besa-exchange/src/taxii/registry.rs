@@ -16,6 +16,8 @@ pub struct Caller {
     pub scope: Option<Scope>,
     /// The one collection the token is for.
     pub only: Option<CollectionKey>,
+    /// For whom the account stands: a member's identity, `public`, or nothing for the node's own people.
+    pub member: Option<String>,
 }
 
 /// A directory with its indexes.
@@ -63,6 +65,10 @@ impl Registry {
             Role::Analyst => access.read = true,
             Role::Contributor => {}
             Role::Reader => access.write = false,
+        }
+        if caller.member.is_some() {
+            // Nothing goes to others before the policy stands before it.
+            access.read = false;
         }
         if let Some(scope) = caller.scope {
             access.read &= scope.reads();

@@ -42,7 +42,7 @@ pub(crate) fn stored(row: &dyn Row) -> Result<Stored, StoreError> {
         received: row.int(6)?,
         request: row.text(7)?,
         release: row.opt_text(8)?,
-        origin: super::origin::read(row.opt_text(9)?, row.opt_text(10)?),
+        origin: super::origin::read(row.opt_text(9)?.as_deref(), row.opt_text(10)?.as_deref()),
     })
 }
 

@@ -17,14 +17,14 @@ fn sender_text(sender: &Sender) -> &str {
 }
 
 /// The origin of a row's two columns.
-pub(crate) fn read(sender: Option<String>, markings: Option<String>) -> Origin {
-    let from = match sender.as_deref() {
+pub(crate) fn read(sender: Option<&str>, markings: Option<&str>) -> Origin {
+    let from = match sender {
         None | Some("") => Sender::Here,
         Some(OUTSIDE) => Sender::Outside,
         Some(member) => Sender::Member(member.to_owned()),
     };
-    let markings = markings.unwrap_or_default();
-    Origin { from, under: markings.split_whitespace().map(str::to_owned).collect() }
+    let under = markings.unwrap_or_default();
+    Origin { from, under: under.split_whitespace().map(str::to_owned).collect() }
 }
 
 /// The markings in lower case, sorted, each once.
@@ -64,7 +64,9 @@ pub(crate) fn bind(
 ) -> Result<Vec<String>, StoreError> {
     let sql = "SELECT o.sender, o.markings FROM object_version v JOIN origin o ON o.origin = v.origin
         WHERE v.seq = ?1";
-    let held = first(connection, sql, &[Val::Int(seq)], |row| Ok(read(row.opt_text(0)?, row.opt_text(1)?)))?;
+    let held = first(connection, sql, &[Val::Int(seq)], |row| {
+        Ok(read(row.opt_text(0)?.as_deref(), row.opt_text(1)?.as_deref()))
+    })?;
     let Some(mut origin) = held.filter(|origin| origin.from != Sender::Here) else { return Ok(Vec::new()) };
     let mut added = tidy(under);
     added.retain(|id| !origin.under.contains(id));
