@@ -179,7 +179,7 @@ fn random_query(random: &mut Random, all: &[besa_intel::Entry]) -> PageQuery {
     }
     if random.below(3) == 0 {
         let nanos = i128::from(all[random.below(all.len() as u64) as usize].added) * 1_000;
-        query.added_after = besa_intel::Time::from_unix_nanos(nanos);
+        query.added_after = Time::from_unix_nanos(nanos);
     }
     query.specs = match random.below(3) {
         0 => Some(vec![20]),
@@ -242,7 +242,7 @@ fn date_added_rises(store: &dyn Store) {
     for cut in &entries {
         let nanos = i128::from(cut.added) * 1_000;
         let query =
-            PageQuery { added_after: besa_intel::Time::from_unix_nanos(nanos), ..PageQuery::default() };
+            PageQuery { added_after: Time::from_unix_nanos(nanos), ..PageQuery::default() };
         let rest = entries.iter().filter(|entry| entry.seq > cut.seq).count();
         assert_eq!(walk(store, feed, &query).len(), rest);
     }
