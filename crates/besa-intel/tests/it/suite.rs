@@ -241,8 +241,7 @@ fn date_added_rises(store: &dyn Store) {
     // Polling by the time of the last object seen loses nothing, wherever the page was cut.
     for cut in &entries {
         let nanos = i128::from(cut.added) * 1_000;
-        let query =
-            PageQuery { added_after: Time::from_unix_nanos(nanos), ..PageQuery::default() };
+        let query = PageQuery { added_after: Time::from_unix_nanos(nanos), ..PageQuery::default() };
         let rest = entries.iter().filter(|entry| entry.seq > cut.seq).count();
         assert_eq!(walk(store, feed, &query).len(), rest);
     }
