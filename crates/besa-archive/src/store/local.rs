@@ -137,7 +137,9 @@ impl Local {
             if let Some(parent) = target.parent() {
                 fs::create_dir_all(parent)?;
             }
-            let mut file = OpenOptions::new().write(true).create_new(true).open(&target)?;
+            // What is there under this name was left by a writer that was killed before it committed;
+            // it may be half a file.
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&target)?;
             file.write_all(bytes).inspect_err(|_| {
                 let _ = fs::remove_file(&target);
             })
