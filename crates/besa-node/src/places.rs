@@ -106,7 +106,9 @@ pub fn welcome(store: &dyn Store, places: &Places, ally: &MemberId, now: Time) -
     if !store.directory()?.users.iter().any(|user| user.name == name) {
         let (password, certificate, disabled) = (None, None, false);
         let role = Role::Contributor;
-        store.add_user(&User { name: name.clone(), role, password, certificate, disabled })?;
+        // It reads nothing but its outbox, into which nothing is put but what was released to it.
+        let member = None;
+        store.add_user(&User { name: name.clone(), role, password, certificate, disabled, member })?;
     }
     store.set_access(*inbox, &name, Access { read: false, write: true })?;
     store.set_access(*outbox, &name, Access { read: true, write: false })?;
