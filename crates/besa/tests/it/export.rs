@@ -9,10 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{code, foreign, json_lines, run, scenario, stderr, stdout, text};
-
-#[path = "../../../besa-archive/tests/foreign/python.rs"]
-mod python;
+use crate::{code, foreign, json_lines, python, run, scenario, stderr, stdout, text};
 
 const SCRIPT: &str = include_str!("../../../besa-archive/tests/foreign/export.py");
 

@@ -12,6 +12,9 @@ mod hunt;
 mod intel;
 mod node;
 mod past;
+#[path = "../../../besa-archive/tests/foreign/python.rs"]
+mod python;
+mod reliable;
 mod tidy;
 mod tools;
 
