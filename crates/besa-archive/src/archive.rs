@@ -6,7 +6,7 @@ use std::sync::Arc;
 use besa_event::Timestamp;
 
 use crate::error::{Error, Result};
-use crate::indexing::Indexing;
+use crate::index::Observe;
 use crate::ingest::{Ingest, IngestOptions};
 use crate::manifest::{Action, Log, Manifest};
 use crate::store::{Store, WriteLock};
@@ -32,7 +32,7 @@ pub struct Writer {
     store: Store,
     log: Log,
     manifest: Manifest,
-    indexing: Option<Arc<dyn Indexing>>,
+    observe: Option<Arc<dyn Observe>>,
     _lock: Option<WriteLock>,
 }
 
@@ -70,20 +70,21 @@ impl Archive {
 }
 
 impl Writer {
-    /// Opens an archive for writing, or makes one where there is nothing.
+    /// Opens an archive for writing, or makes one where there is nothing. Files added without
+    /// `observe` have no index until [`Writer::compact`] makes it.
     ///
     /// # Errors
     /// [`Error::Busy`] while another process writes; [`Error::Invalid`] for a folder that holds
     /// something else.
-    pub fn open(url: &str, indexing: Option<Arc<dyn Indexing>>) -> Result<Self> {
-        Self::open_store(Store::new(url)?, url, indexing)
+    pub fn open(url: &str, observe: Option<Arc<dyn Observe>>) -> Result<Self> {
+        Self::open_store(Store::new(url)?, url, observe)
     }
 
     /// The same for a store.
     ///
     /// # Errors
     /// As [`Writer::open`].
-    pub fn open_store(store: Store, name: &str, indexing: Option<Arc<dyn Indexing>>) -> Result<Self> {
+    pub fn open_store(store: Store, name: &str, observe: Option<Arc<dyn Observe>>) -> Result<Self> {
         if !store.exists(MARKER)? {
             if !store.is_vacant()? {
                 return Err(Error::Invalid(format!("`{name}` holds something else; give an empty place")));
@@ -94,7 +95,7 @@ impl Writer {
         let lock = store.lock()?;
         let log = Log::new(store.clone());
         let manifest = log.load()?;
-        Ok(Self { store, log, manifest, indexing, _lock: lock })
+        Ok(Self { store, log, manifest, observe, _lock: lock })
     }
 
     /// Starts an ingest.
@@ -115,8 +116,8 @@ impl Writer {
         &self.store
     }
 
-    pub(crate) fn indexing(&self) -> Option<&Arc<dyn Indexing>> {
-        self.indexing.as_ref()
+    pub(crate) fn observe(&self) -> Option<&Arc<dyn Observe>> {
+        self.observe.as_ref()
     }
 
     /// A reader of the state that this writer knows.

@@ -128,6 +128,10 @@ pub struct RunEntry {
     pub bytes: u64,
     /// SHA-256, in hexadecimal.
     pub sha256: String,
+    /// Version of what it was filled with ([`Observe::version`](crate::index::Observe::version)); 0
+    /// is never asked.
+    #[serde(default)]
+    pub observes: u32,
 }
 
 /// A half-open stretch of time: `from ≤ t < to`, in ns since 1970; `None` is without end.

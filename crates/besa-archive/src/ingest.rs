@@ -18,15 +18,15 @@ use std::sync::Arc;
 
 use besa_event::{Batch, Dictionary, LogSource, LogSourceId, LogSources, Timestamp};
 use foldhash::fast::RandomState;
-use sha2::{Digest as _, Sha256};
 
 use crate::archive::Writer;
 use crate::codec::page::PageWriter;
 use crate::entry::{Day, FileEntry, FileNumber, RunEntry, Source};
-use crate::error::Result;
-use crate::indexing::Indexing;
+use crate::error::{Error, Result};
+use crate::index::{FileIndexer, Observe};
 use crate::manifest::Action;
-use crate::store::Store;
+use crate::runs::Tended;
+use crate::store::{Store, digest};
 use crate::write::file::assemble;
 use crate::write::names::{NAMES_MAX, Names};
 use crate::write::piece::Piece;
@@ -74,9 +74,11 @@ struct Sealed {
 /// Pieces under construction, and files that wait for their commit.
 pub(crate) struct Pieces {
     store: Store,
-    indexing: Option<Arc<dyn Indexing>>,
+    observe: Option<Arc<dyn Observe>>,
     options: IngestOptions,
-    open: BTreeMap<(Day, Source), Piece>,
+    /// By number of the partition.
+    open: Vec<Option<Piece>>,
+    partitions: BTreeMap<(Day, Source), usize>,
     names: Names,
     hasher: RandomState,
     pages: PageWriter,
@@ -94,8 +96,8 @@ pub struct Ingest {
     pieces: Pieces,
     events: u64,
     oldest: Option<Timestamp>,
-    /// Log sources of the batch under way.
-    classes: HashMap<LogSourceId, Source>,
+    /// Numbers of the partitions that the batch under way has met.
+    met: HashMap<(LogSourceId, Day), usize>,
 }
 
 impl fmt::Debug for Ingest {
@@ -107,7 +109,7 @@ impl fmt::Debug for Ingest {
 impl Ingest {
     pub(crate) fn new(writer: Writer, options: IngestOptions) -> Result<Self> {
         let pieces = Pieces::new(&writer, options)?;
-        Ok(Self { writer, pieces, events: 0, oldest: None, classes: HashMap::new() })
+        Ok(Self { writer, pieces, events: 0, oldest: None, met: HashMap::new() })
     }
 
     /// Takes the events of a batch. They are not durable before [`Ingest::flush`].
@@ -122,15 +124,20 @@ impl Ingest {
         sources: &LogSources,
         now: Timestamp,
     ) -> Result<()> {
-        self.classes.clear();
+        self.met.clear();
         self.pieces.start_batch();
+        let mut last = None;
         for event in batch.events() {
-            let source = self
-                .classes
-                .entry(event.logsource())
-                .or_insert_with(|| Source::from(sources.get(event.logsource()).as_ref()));
-            let day = Day::of(event.time().map(|time| time.at));
-            self.pieces.push((day, source), event, dictionary, now)?;
+            let of = (event.logsource(), Day::of(event.time().map(|time| time.at)));
+            let partition = match last {
+                Some((known, partition)) if known == of => partition,
+                _ => *self
+                    .met
+                    .entry(of)
+                    .or_insert_with(|| self.pieces.partition(of.1, Source::from(sources.get(of.0).as_ref()))),
+            };
+            last = Some((of, partition));
+            self.pieces.push(partition, event, dictionary, now)?;
         }
         self.events += batch.len() as u64;
         if !batch.is_empty() {
@@ -169,6 +176,17 @@ impl Ingest {
         Ok(receipt)
     }
 
+    /// Merges index runs where enough came together ([`Writer::merge_runs`]); for the time after a
+    /// flush was acknowledged.
+    ///
+    /// # Errors
+    /// As [`Writer::merge_runs`]; what was flushed stays.
+    pub fn tend(&mut self, now: Timestamp) -> Result<Tended> {
+        let done = self.writer.merge_runs(now);
+        self.pieces.restart(&self.writer);
+        done
+    }
+
     /// Gives up what was appended since the last flush and deletes its files.
     pub fn discard(self) {
         self.pieces.discard();
@@ -179,9 +197,10 @@ impl Pieces {
     pub(crate) fn new(writer: &Writer, options: IngestOptions) -> Result<Self> {
         let mut pieces = Self {
             store: writer.store().clone(),
-            indexing: writer.indexing().cloned(),
+            observe: writer.observe().cloned(),
             options,
-            open: BTreeMap::new(),
+            open: Vec::new(),
+            partitions: BTreeMap::new(),
             names: Names::default(),
             hasher: RandomState::default(),
             pages: PageWriter::new(options.level)?,
@@ -204,29 +223,42 @@ impl Pieces {
         self.names.start_batch();
     }
 
+    /// The number of a partition; it holds until the end of the batch.
+    pub(crate) fn partition(&mut self, day: Day, source: Source) -> usize {
+        let next = self.open.len();
+        let number = *self.partitions.entry((day, source.clone())).or_insert(next);
+        if number == next {
+            self.open.push(None);
+        }
+        if let Some(place @ None) = self.open.get_mut(number) {
+            let class = LogSource::from(&source);
+            let indexer = self.observe.clone().map(|observe| FileIndexer::new(observe, class));
+            *place = Some(Piece::new(day, source, indexer));
+        }
+        number
+    }
+
     /// Adds one event to its partition.
     pub(crate) fn push(
         &mut self,
-        partition: (Day, &Source),
+        partition: usize,
         event: besa_event::Event<'_>,
         dictionary: &Dictionary,
         now: Timestamp,
     ) -> Result<()> {
-        let key = (partition.0, partition.1.clone());
-        let indexing = &self.indexing;
-        let piece = self.open.entry(key).or_insert_with_key(|(day, source)| {
-            Piece::new(*day, source.clone(), indexing.as_ref().map(|indexing| indexing.start()))
-        });
+        let Some(Some(piece)) = self.open.get_mut(partition) else {
+            return Err(Error::Invalid("a partition that is not open".to_owned()));
+        };
         let before = piece.weight();
         piece.push(event, dictionary, &mut self.names, &self.hasher);
         if piece.group_is_full() {
             piece.end_group(&self.names, &mut self.pages)?;
         }
-        let full = piece.is_full();
         self.weight = (self.weight + piece.weight()).saturating_sub(before);
-        if full {
-            let key = (partition.0, partition.1.clone());
-            self.seal(&key, now)?;
+        if piece.is_full() {
+            let (day, source) = (piece.day, piece.source.clone());
+            self.seal(partition, now)?;
+            self.partition(day, source);
         }
         Ok(())
     }
@@ -234,9 +266,10 @@ impl Pieces {
     /// Writes the largest pieces out until memory is within its bound.
     pub(crate) fn bound(&mut self, now: Timestamp) -> Result<()> {
         while self.weight > self.options.memory {
-            let largest = self.open.iter().max_by_key(|(_, piece)| piece.weight());
-            let Some(key) = largest.map(|(key, _)| key.clone()) else { return Ok(()) };
-            self.seal(&key, now)?;
+            let open = self.open.iter().enumerate();
+            let weights = open.filter_map(|(number, piece)| Some((piece.as_ref()?.weight(), number)));
+            let Some((_, largest)) = weights.max() else { return Ok(()) };
+            self.seal(largest, now)?;
         }
         if self.names.len() > NAMES_MAX {
             self.seal_all(now)?;
@@ -245,17 +278,21 @@ impl Pieces {
         Ok(())
     }
 
-    fn seal_all(&mut self, now: Timestamp) -> Result<()> {
-        while let Some(key) = self.open.keys().next().cloned() {
-            self.seal(&key, now)?;
+    pub(crate) fn seal_all(&mut self, now: Timestamp) -> Result<()> {
+        for partition in std::mem::take(&mut self.partitions).into_values() {
+            self.seal(partition, now)?;
         }
+        self.open.clear();
         Ok(())
     }
 
     /// Writes one piece as a data file with its run.
-    fn seal(&mut self, key: &(Day, Source), now: Timestamp) -> Result<()> {
-        let Some(mut piece) = self.open.remove(key) else { return Ok(()) };
+    fn seal(&mut self, partition: usize, now: Timestamp) -> Result<()> {
+        let Some(mut piece) = self.open.get_mut(partition).and_then(Option::take) else { return Ok(()) };
         self.weight = self.weight.saturating_sub(piece.weight());
+        if piece.len() == 0 {
+            return Ok(());
+        }
         piece.end_group(&self.names, &mut self.pages)?;
         let groups = piece.groups.iter().map(|group| group.entry).collect::<Vec<_>>();
         let rows = piece.len();
@@ -277,8 +314,8 @@ impl Pieces {
             added: now.0,
         };
         self.store.put(&file.path, bytes)?;
-        let run =
-            piece.indexer.map(|indexer| self.put_run(&name, indexer.finish(), vec![number])).transpose()?;
+        let run = piece.indexer.map(|indexer| indexer.finish(file.groups.len()));
+        let run = run.map(|bytes| self.put_run(&name, bytes, vec![number])).transpose()?;
         self.sealed.push(Sealed { file, run });
         Ok(())
     }
@@ -291,7 +328,8 @@ impl Pieces {
 
     fn put_run(&self, name: &str, bytes: Vec<u8>, files: Vec<FileNumber>) -> Result<RunEntry> {
         let path = format!("index/{name}.run");
-        let run = RunEntry { path, files, bytes: bytes.len() as u64, sha256: digest(&bytes) };
+        let observes = self.observe.as_ref().map_or(0, |observe| observe.version());
+        let run = RunEntry { path, files, bytes: bytes.len() as u64, sha256: digest(&bytes), observes };
         self.store.put(&run.path, bytes)?;
         Ok(run)
     }
@@ -334,15 +372,6 @@ impl Pieces {
             }
         }
     }
-}
-
-/// SHA-256 in hexadecimal.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A log source as a part of a path: its displayed name, and what tells it from others that are

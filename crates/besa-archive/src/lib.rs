@@ -3,9 +3,10 @@
 //! ```text
 //! Batch ─▶ Ingest: one piece for each partition (UTC day × log source)
 //!            └▶ data/day=2022-07-15/source=windows-sysmon-process_creation~1a2b3c4d/<name>.parquet
-//!               index/<name>.run             one index run for each data file, later merged
+//!               index/<name>.run             an index run for each data file, merged 64 to 1
 //!               manifest/<version>.zst       what the archive holds: created if absent = commit
-//! Archive::scan ─▶ Batch, rebuilt as it was read from the evidence ─▶ the caller's visitor
+//! Archive::look_up ─▶ row groups that can hold a value
+//! Archive::scan, Reader ─▶ Batch, rebuilt as it was read from the evidence ─▶ the caller's visitor
 //! ```
 //!
 //! A data file is plain Parquet: one column for each field name with its text, so that DuckDB or
@@ -30,21 +31,21 @@ mod codec;
 mod entry;
 mod error;
 pub mod index;
-mod indexing;
 mod ingest;
 mod maintain;
 mod manifest;
 mod read;
+mod runs;
 mod store;
 mod write;
 
 pub use archive::{Archive, Writer};
 pub use entry::{Day, FileEntry, FileNumber, GroupEntry, Hold, RunEntry, Source, Window, names_source};
 pub use error::{Error, Result};
-pub use indexing::{Indexer, Indexing};
 pub use ingest::{Ingest, IngestOptions, Receipt};
 pub use maintain::{Retention, Upkeep, Verified};
 pub use manifest::Manifest;
 pub use read::rebuild::Wanted;
-pub use read::scan::{Scan, Scanned};
+pub use read::scan::{Reader, Scan, Scanned};
+pub use runs::{LookedUp, Tended};
 pub use store::Store;

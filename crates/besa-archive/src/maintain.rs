@@ -4,16 +4,20 @@
 //! of neither are collected by the next writer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use besa_event::{Defect, Dictionary, Keep, LogSources, Origin, Place, Timestamp};
 
 use crate::archive::{Archive, Writer};
 use crate::entry::{Day, FileEntry, Hold, Source, Window};
 use crate::error::{Error, Result};
-use crate::ingest::{IngestOptions, Pieces, digest};
+use crate::index::Observe;
+use crate::ingest::{IngestOptions, Pieces, Receipt};
 use crate::manifest::{Action, Manifest};
 use crate::read::file::DataFile;
 use crate::read::rebuild::{Rebuilder, Rows, Wanted};
+use crate::runs::Tended;
+use crate::store::digest;
 use crate::write::piece::{FILE_BYTES_MAX, GROUP_ROWS_MAX, GROUPS_MAX};
 
 /// What upkeep did.
@@ -29,6 +33,8 @@ pub struct Upkeep {
     pub bytes_freed: i64,
     /// Files past their time that a hold keeps.
     pub files_held: u64,
+    /// Index runs merged, made anew and dropped.
+    pub runs: Tended,
 }
 
 /// Which files retention is about.
@@ -44,53 +50,73 @@ pub struct Retention {
 const EVERYTHING: Wanted = Wanted { keep: Keep::History, raw: true };
 
 impl Writer {
-    /// Makes of the small files of each partition larger ones; one commit for each partition.
+    /// Makes of the small files of each partition larger ones; a commit for some partitions each.
+    /// Then looks after the index: runs that are missing, damaged or of another version are made
+    /// anew from the events, and many become one.
     ///
     /// # Errors
     /// When a file cannot be read or written; partitions done before stay done.
     pub fn compact(&mut self, now: Timestamp, cancelled: &dyn Fn() -> bool) -> Result<Upkeep> {
         let mut done = Upkeep::default();
-        for run in small_files(self.manifest()) {
-            if cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let (mut actions, made) = self.rewrite(&run, now)?;
-            actions.extend(remove(self.manifest(), &run, now));
-            let before: u64 = run.iter().map(|file| file.bytes).sum();
-            self.commit(actions)?;
-            done.files_removed += run.len() as u64;
+        for some in at_once(small_files(self.manifest())) {
+            let made = self.rewrite(&some, now, cancelled)?;
+            let before: u64 = some.iter().flatten().map(|file| file.bytes).sum();
+            done.files_removed += some.iter().map(Vec::len).sum::<usize>() as u64;
             done.files_made += made.files;
             done.bytes_freed += before.cast_signed() - made.bytes.cast_signed();
         }
+        done.runs = self.tend_runs(now, cancelled)?;
         Ok(done)
     }
 
-    fn rewrite(&self, files: &[FileEntry], now: Timestamp) -> Result<(Vec<Action>, crate::ingest::Receipt)> {
-        let (dictionary, sources) = (Dictionary::builder().build(), LogSources::new());
+    /// Puts new files in the place of several partitions' files, in one commit.
+    fn rewrite(
+        &mut self,
+        partitions: &[Vec<FileEntry>],
+        now: Timestamp,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Receipt> {
         let mut pieces = Pieces::new(self, IngestOptions { level: 3, ..IngestOptions::default() })?;
-        let added = files.iter().map(|file| file.added).max().unwrap_or(now.0);
-        let read = files.iter().try_for_each(|file| {
-            read_file(&self.reader(), file, &dictionary, &sources, &mut |batch| {
-                pieces.start_batch();
-                batch.events().try_for_each(|event| {
-                    pieces.push((file.day, &file.source), event, &dictionary, Timestamp(added))
-                })?;
-                pieces.bound(Timestamp(added))
-            })
+        let read = partitions.iter().try_for_each(|files| {
+            if cancelled() {
+                return Err(Error::Cancelled);
+            }
+            self.read_over(files, &mut pieces, now)
         });
         if let Err(error) = read {
             pieces.discard();
             return Err(error);
         }
-        let (actions, receipt) = pieces.finish(Timestamp(added))?;
-        let expected: u64 = files.iter().map(|file| file.rows).sum();
+        let (mut actions, receipt) = pieces.finish(now)?;
+        let expected: u64 = partitions.iter().flatten().map(|file| file.rows).sum();
         if receipt.events != expected {
             return Err(Error::Invalid(format!(
                 "{} events of {expected} came over; nothing was changed",
                 receipt.events
             )));
         }
-        Ok((actions, receipt))
+        let gone: Vec<FileEntry> = partitions.iter().flatten().cloned().collect();
+        actions.extend(remove(self.manifest(), &gone, now));
+        self.commit(actions)?;
+        Ok(receipt)
+    }
+
+    /// Reads the files of a partition into a new one, which is closed with it.
+    fn read_over(&self, files: &[FileEntry], pieces: &mut Pieces, now: Timestamp) -> Result<()> {
+        let sources = LogSources::new();
+        let added = files.iter().map(|file| file.added).max().unwrap_or(now.0);
+        files.iter().try_for_each(|file| {
+            read_file(&self.reader(), file, &sources, &mut |dictionary, batch| {
+                let Some(batch) = batch else { return Ok(()) };
+                pieces.start_batch();
+                let partition = pieces.partition(file.day, file.source.clone());
+                batch
+                    .events()
+                    .try_for_each(|event| pieces.push(partition, event, dictionary, Timestamp(added)))?;
+                pieces.bound(Timestamp(added))
+            })
+        })?;
+        pieces.seal_all(Timestamp(added))
     }
 
     /// Deletes files that are past their time and not held. A hold that another writer places
@@ -183,19 +209,40 @@ fn small_files(manifest: &Manifest) -> Vec<Vec<FileEntry>> {
     all
 }
 
-fn read_file(
+/// Partitions that are rewritten in one commit: as many as make some large files.
+fn at_once(all: Vec<Vec<FileEntry>>) -> Vec<Vec<Vec<FileEntry>>> {
+    let mut groups: Vec<Vec<Vec<FileEntry>>> = Vec::new();
+    let mut bytes = FILE_BYTES_MAX as u64;
+    for files in all {
+        bytes += files.iter().map(|file| file.bytes).sum::<u64>();
+        match groups.last_mut().filter(|group| bytes < FILE_BYTES_MAX as u64 && group.len() < 256) {
+            Some(group) => group.push(files),
+            None => {
+                bytes = files.iter().map(|file| file.bytes).sum();
+                groups.push(vec![files]);
+            }
+        }
+    }
+    groups
+}
+
+/// Rebuilds every event of a file with all second names of its values. The visitor is given
+/// batches, and nothing at the end of each row group.
+pub(crate) fn read_file(
     archive: &Archive,
     file: &FileEntry,
-    dictionary: &Dictionary,
     sources: &LogSources,
-    visit: &mut dyn FnMut(&besa_event::Batch) -> Result<()>,
+    visit: &mut dyn FnMut(&Dictionary, Option<&besa_event::Batch>) -> Result<()>,
 ) -> Result<()> {
     let data = DataFile::open(archive.store(), file)?;
     let class = sources.intern(data.class.clone());
-    let mut rebuilder = Rebuilder::new(dictionary, sources);
+    let dictionary = Dictionary::builder().build();
+    let mut rebuilder = Rebuilder::new(&dictionary, sources);
     (0..data.groups()).try_for_each(|group| {
-        let rows = Rows::read(&data, group, dictionary, EVERYTHING)?;
-        rebuilder.run(&rows, class, Window::default(), None, visit)
+        let rows = Rows::read(&data, group, &dictionary, EVERYTHING)?;
+        let mut hand = |batch: &besa_event::Batch| visit(&dictionary, Some(batch));
+        rebuilder.run(&rows, class, Window::default(), None, &mut hand)?;
+        visit(&dictionary, None)
     })
 }
 
@@ -210,29 +257,43 @@ pub struct Verified {
     pub runs: u64,
     /// Files that no run covers: searched without index.
     pub files_without_run: u64,
+    /// Files whose runs were held against their events.
+    pub files_indexed: u64,
     /// What is wrong; each names its file.
     pub defects: Vec<Defect>,
 }
 
 impl Archive {
-    /// Reads everything: hashes of files and runs, every row, every event's time.
+    /// Reads everything: hashes of files and runs, every row, every event's time; with `observe`,
+    /// whether every value of every row group is in the index.
     ///
     /// # Errors
     /// Only [`Error::Cancelled`]; what is wrong with the archive stands in the result.
-    pub fn verify(&self, cancelled: &dyn Fn() -> bool) -> Result<Verified> {
+    pub fn verify(
+        &self,
+        observe: Option<&Arc<dyn Observe>>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Verified> {
         let mut found = Verified::default();
         let mut defect = |path: &str, error: Error| {
             let origin = Origin::new(path);
             found.defects.push(Defect { origin, place: Place::Whole, reason: error.to_string() });
         };
-        let mut events = 0;
+        let (mut events, mut indexed) = (0, 0);
         for file in self.manifest().files.values() {
             if cancelled() {
                 return Err(Error::Cancelled);
             }
             match self.verify_file(file) {
                 Ok(()) => events += file.rows,
-                Err(error) => defect(&file.path, error),
+                Err(error) => {
+                    defect(&file.path, error);
+                    continue;
+                }
+            }
+            match observe.map(|observe| self.verify_index(file, observe)) {
+                Some(Err(error)) => defect(&file.path, error),
+                result => indexed += u64::from(result.is_some()),
             }
         }
         for run in self.manifest().runs.values() {
@@ -242,7 +303,7 @@ impl Archive {
         }
         found.files = self.manifest().files.len() as u64;
         found.runs = self.manifest().runs.len() as u64;
-        found.events = events;
+        (found.events, found.files_indexed) = (events, indexed);
         let covered =
             |file: &&FileEntry| self.manifest().runs.values().any(|run| run.files.contains(&file.number));
         found.files_without_run = self.manifest().files.values().filter(|file| !covered(file)).count() as u64;
@@ -259,9 +320,10 @@ impl Archive {
 
     fn verify_file(&self, file: &FileEntry) -> Result<()> {
         self.verify_hash(&file.path, &file.sha256)?;
-        let (dictionary, sources) = (Dictionary::builder().build(), LogSources::new());
+        let sources = LogSources::new();
         let (mut rows, mut outside) = (0, 0);
-        read_file(self, file, &dictionary, &sources, &mut |batch| {
+        read_file(self, file, &sources, &mut |_, batch| {
+            let Some(batch) = batch else { return Ok(()) };
             rows += batch.len() as u64;
             let wrong = batch.events().filter(|event| Day::of(event.time().map(|time| time.at)) != file.day);
             outside += wrong.count();

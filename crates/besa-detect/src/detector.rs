@@ -116,6 +116,12 @@ impl Detector {
         if all { Keep::Everything } else { Keep::Named }
     }
 
+    /// Which fields Sigma rules alone look at.
+    #[must_use]
+    pub fn keep_for_rules(&self) -> Keep {
+        if self.sigma.has_keywords() { Keep::Everything } else { Keep::Named }
+    }
+
     /// The indicators and patterns it was made of.
     #[must_use]
     pub fn intel(&self) -> &IntelMatcher {
@@ -187,6 +193,16 @@ pub struct Worker<'d> {
 impl Worker<'_> {
     /// Matches every event of a batch and appends to `out`.
     pub fn run(&mut self, batch: &Batch, out: &mut Outcome) {
+        self.run_on(batch, !self.detector.intel.is_empty(), out);
+    }
+
+    /// The same for Sigma rules alone: whoever calls it knows of these events that they hold
+    /// nothing that an indicator or pattern is about.
+    pub fn run_rules(&mut self, batch: &Batch, out: &mut Outcome) {
+        self.run_on(batch, false, out);
+    }
+
+    fn run_on(&mut self, batch: &Batch, intel: bool, out: &mut Outcome) {
         for event in batch.events() {
             if !self.detector.in_scope(event) {
                 out.events_outside += 1;
@@ -198,11 +214,11 @@ impl Worker<'_> {
             }
             out.events[class] += 1;
             self.match_sigma(event, out);
-            if !self.detector.intel.is_empty() {
+            if intel {
                 self.match_intel(event, out);
             }
         }
-        if !self.detector.intel.is_empty() {
+        if intel {
             out.unevaluated.extend(self.intel.take_unevaluated());
         }
     }

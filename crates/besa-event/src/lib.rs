@@ -48,5 +48,5 @@ pub use batch::{Batch, Event, Field, FieldView, Head, Keep, Span, Value, ValueKi
 pub use block::{Block, Defect, Origin, Place};
 pub use dictionary::{Dictionary, DictionaryBuilder, FieldId};
 pub use json_text::{json_escape, json_unescape};
-pub use logsource::{LogSource, LogSourceId, LogSources};
+pub use logsource::{LogSource, LogSourceId, LogSources, aliases_of};
 pub use time::{Civil, EventTime, Precision, Timestamp, Zone, parse_month};

@@ -228,6 +228,13 @@ fn alias_tables_of(class: &LogSource) -> Vec<usize> {
     tables.iter().enumerate().filter(|(_, applies)| **applies).map(|(index, _)| index).collect()
 }
 
+/// Names under which rules ask for fields of a class of events: (record's name, rule's name). What
+/// an event of the class gets by [`Batch::end_event`](crate::Batch::end_event) is among them.
+pub fn aliases_of(class: &LogSource) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let tables = alias_tables_of(class).into_iter().filter_map(|table| ALIASES.get(table));
+    tables.flat_map(|table| table.iter().copied())
+}
+
 /// Names under which rules ask for fields that the record calls otherwise: (record's, rule's).
 /// A table applies to a class of events (`alias_tables_of`, same order).
 pub(crate) const ALIASES: &[&[(&str, &str)]] = &[

@@ -1,79 +1,90 @@
-//! The run of one data file from the values of its fields, and runs merged: what storage asks for.
+//! The run of one data file from the values of its fields: what the writer asks for.
 
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use besa_event::LogSource;
 
 use super::key::{self, Observed};
-use super::run::{Run, RunWriter, merge};
-use crate::entry::RunEntry;
-use crate::error::{Error, Result};
-use crate::indexing::{Indexer, Indexing};
+use super::run::RunWriter;
 
 /// Finds the observables in a value of a field; whoever knows what indicators are held against
 /// gives it.
 pub trait Observe: Send + Sync + fmt::Debug {
-    /// Shows everything in a value that an indicator can be met by, derived keys included.
-    fn observe(&self, field: &str, text: &[u8], see: &mut dyn FnMut(Observed<'_>));
+    /// Changes whenever something else is shown than before: runs of another version are not
+    /// asked.
+    fn version(&self) -> u32;
+
+    /// The different ways in which the values of a field are looked at, in events of a class.
+    /// `names` are the field's own and those that its reader gave to its values besides. A record
+    /// without fields is told as a field with the empty name.
+    fn ways(&self, class: &LogSource, names: &[&str]) -> Vec<u32>;
+
+    /// Shows everything in a value by which an indicator can meet it, derived keys included.
+    /// `text` is the decoded text, or the bytes as they are where they are not UTF-8.
+    fn observe(&self, way: u32, text: &[u8], buffer: &mut Vec<u8>, see: &mut dyn FnMut(Observed<'_>));
 }
 
 /// Pairs of key and row group that one file can have; past them it is indexed as incomplete.
 const PAIRS_MAX: usize = 1 << 26;
 /// Pairs are sorted and made distinct when so many have been added.
-const FRESH_MAX: usize = 1 << 20;
+const FRESH_MAX: usize = 1 << 18;
 
-/// The index of observables.
-#[derive(Clone, Debug)]
-pub struct ObservableIndexing {
+/// Takes the distinct values of one data file, row group by row group.
+pub(crate) struct FileIndexer {
     observe: Arc<dyn Observe>,
-}
-
-impl ObservableIndexing {
-    /// An index of what `observe` finds.
-    #[must_use]
-    pub fn new(observe: Arc<dyn Observe>) -> Self {
-        Self { observe }
-    }
-}
-
-impl Indexing for ObservableIndexing {
-    fn start(&self) -> Box<dyn Indexer> {
-        Box::new(FileIndexer {
-            observe: Arc::clone(&self.observe),
-            pairs: Vec::new(),
-            distinct: 0,
-            groups: 1,
-            incomplete: false,
-        })
-    }
-
-    fn merge(&self, runs: &[(RunEntry, Bytes)]) -> Result<Vec<u8>> {
-        let opened: Result<Vec<_>> = runs
-            .iter()
-            .map(|(entry, bytes)| {
-                Run::open(bytes.clone(), bytes.len() as u64)
-                    .map_err(|error| Error::damaged(entry.path.clone(), error))
-            })
-            .collect();
-        let mut out = Vec::new();
-        merge(&opened?, &mut out).map_err(|(number, error)| {
-            Error::damaged(runs.get(number).map(|(entry, _)| entry.path.as_str()).unwrap_or_default(), error)
-        })?;
-        Ok(out)
-    }
-}
-
-struct FileIndexer {
-    observe: Arc<dyn Observe>,
+    class: LogSource,
+    row_group: u8,
+    ways: Vec<u32>,
+    buffer: Vec<u8>,
     /// `key << 6 | row group`; the first `distinct` are sorted.
     pairs: Vec<u64>,
     distinct: usize,
-    groups: u8,
     incomplete: bool,
 }
 
 impl FileIndexer {
+    pub(crate) fn new(observe: Arc<dyn Observe>, class: LogSource) -> Self {
+        Self {
+            observe,
+            class,
+            row_group: 0,
+            ways: Vec::new(),
+            buffer: Vec::new(),
+            pairs: Vec::new(),
+            distinct: 0,
+            incomplete: false,
+        }
+    }
+
+    /// Bytes held.
+    pub(crate) fn weight(&self) -> usize {
+        self.pairs.len() * size_of::<u64>()
+    }
+
+    /// The values that follow are of this field and row group (0 to 63).
+    pub(crate) fn field(&mut self, row_group: u8, names: &[&str]) {
+        self.incomplete |= row_group > 63;
+        self.row_group = row_group;
+        self.ways = self.observe.ways(&self.class, names);
+    }
+
+    /// A distinct value.
+    pub(crate) fn value(&mut self, text: &[u8]) {
+        if self.incomplete {
+            return;
+        }
+        let (pairs, row_group) = (&mut self.pairs, u64::from(self.row_group));
+        for way in &self.ways {
+            self.observe.observe(*way, text, &mut self.buffer, &mut |observed| {
+                key::stored(observed, &mut |key| pairs.push(key << 6 | row_group));
+            });
+        }
+        if self.pairs.len() - self.distinct > FRESH_MAX.max(self.distinct) {
+            self.settle();
+        }
+    }
+
     fn settle(&mut self) {
         self.pairs.sort_unstable();
         self.pairs.dedup();
@@ -83,28 +94,12 @@ impl FileIndexer {
             (self.pairs, self.distinct) = (Vec::new(), 0);
         }
     }
-}
 
-impl Indexer for FileIndexer {
-    fn value(&mut self, row_group: u8, field: &str, text: &[u8]) {
-        self.groups = self.groups.max(row_group.saturating_add(1));
-        if self.incomplete || row_group > 63 {
-            self.incomplete = true;
-            return;
-        }
-        let pairs = &mut self.pairs;
-        self.observe.observe(field, text, &mut |observed| {
-            key::stored(observed, &mut |key| pairs.push(key << 6 | u64::from(row_group)));
-        });
-        if self.pairs.len() - self.distinct > FRESH_MAX.max(self.distinct) {
-            self.settle();
-        }
-    }
-
-    fn finish(mut self: Box<Self>) -> Vec<u8> {
+    /// The run of a file with so many row groups.
+    pub(crate) fn finish(mut self, groups: usize) -> Vec<u8> {
         self.settle();
         let mut out = Vec::new();
-        let mut writer = RunWriter::new(&mut out, vec![self.groups]);
+        let mut writer = RunWriter::new(&mut out, vec![u8::try_from(groups).unwrap_or(u8::MAX)]);
         let mut written = Ok(());
         let mut units = Vec::new();
         for same in self.pairs.chunk_by(|one, other| one >> 6 == other >> 6) {

@@ -15,6 +15,8 @@
 //! - No I/O but through [`ReadAt`] and `Write`; the same input gives the same bytes.
 //! - Damage is an error, never an empty answer: blocks, filters and directory have checksums.
 //!
+//! Where runs lie, which files they cover and when they are merged is `crate::runs`'s.
+//!
 //! Limits: 64 row groups a file. A file with more than 2²⁶ pairs of key and row group is indexed
 //! as incomplete: every search names it.
 
@@ -27,7 +29,8 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub use build::{ObservableIndexing, Observe};
+pub(crate) use build::FileIndexer;
+pub use build::Observe;
 pub use key::Observed;
 pub use run::{IndexError, ReadAt, Run, RunWriter, merge};
 pub use search::{Asked, Searched};

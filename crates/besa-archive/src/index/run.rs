@@ -393,6 +393,31 @@ impl<R: ReadAt> Run<R> {
         u32::try_from(self.starts.len() - 1).unwrap_or(u32::MAX)
     }
 
+    /// Whether a file, by its position, is one that every search has to name.
+    pub(crate) fn is_incomplete(&self, file: Option<usize>) -> bool {
+        self.incomplete.iter().any(|have| Some(*have as usize) == file)
+    }
+
+    /// How many row groups a file has, by its position.
+    #[must_use]
+    pub fn groups(&self, file: usize) -> u32 {
+        let at = |file: usize| self.starts.get(file).copied().unwrap_or(0);
+        at(file + 1).saturating_sub(at(file))
+    }
+
+    /// Shows every key, ascending.
+    ///
+    /// # Errors
+    /// A run that cannot be read.
+    pub(crate) fn each_key(&self, see: &mut dyn FnMut(u64)) -> Result<(), IndexError> {
+        let mut block = Block::default();
+        for place in &self.blocks {
+            self.read_block(*place, &mut block)?;
+            block.keys.iter().for_each(|key| see(*key));
+        }
+        Ok(())
+    }
+
     /// How many row groups there are in all files.
     pub(super) fn universe(&self) -> u32 {
         self.starts.last().copied().unwrap_or(0)
@@ -432,7 +457,8 @@ struct Cursor<'r, R> {
     block: Block,
     at: usize,
     sets_bit: usize,
-    base: u32,
+    /// By the position of a file: what is added to its row groups' numbers; `None` leaves it out.
+    shifts: Vec<Option<i64>>,
 }
 
 impl<R: ReadAt> Cursor<'_, R> {
@@ -449,39 +475,54 @@ impl<R: ReadAt> Cursor<'_, R> {
     /// Appends the set of the key under the cursor and goes on.
     fn take(&mut self, units: &mut Vec<u32>) -> Result<(), IndexError> {
         let mut sets = self.block.sets().at(self.sets_bit);
-        let base = self.base;
-        sets.set(self.run.universe(), &mut |unit| units.push(base + unit))
-            .ok_or(IndexError::Damaged("a set"))?;
+        let (run, shifts) = (self.run, &self.shifts);
+        sets.set(run.universe(), &mut |unit| {
+            let (file, _) = run.place_of(unit);
+            let shift = shifts.get(file as usize).copied().flatten();
+            units.extend(shift.and_then(|shift| u32::try_from(i64::from(unit) + shift).ok()));
+        })
+        .ok_or(IndexError::Damaged("a set"))?;
         self.sets_bit = sets.position();
         self.at += 1;
         Ok(())
     }
 }
 
-/// Merges runs into one over all their files in order. Memory: a block of each run and the row
-/// groups of one key.
+/// Merges runs into one over all their files in order, less those that `keep` (run, position of
+/// the file) leaves out. Memory: a block of each run and the row groups of one key.
 ///
 /// # Errors
 /// A run that cannot be read, with its position; an output that refuses (position of the last).
-pub fn merge<R: ReadAt>(runs: &[Run<R>], out: &mut dyn Write) -> Result<(), (usize, IndexError)> {
+pub fn merge<R: ReadAt>(
+    runs: &[Run<R>],
+    keep: &dyn Fn(usize, usize) -> bool,
+    out: &mut dyn Write,
+) -> Result<(), (usize, IndexError)> {
     let mut groups = Vec::new();
     let mut incomplete = Vec::new();
     let mut cursors = Vec::new();
     let mut heap = BinaryHeap::new();
     let mut base = 0_u32;
     for (number, run) in runs.iter().enumerate() {
-        let files_before = u32::try_from(groups.len()).unwrap_or(u32::MAX);
-        incomplete.extend(run.incomplete.iter().map(|file| files_before + file));
-        let sizes = run.starts.iter().zip(run.starts.iter().skip(1));
-        groups.extend(sizes.map(|(start, end)| u8::try_from(end - start).unwrap_or(u8::MAX)));
-        let mut cursor = Cursor { run, next_block: 0, block: Block::default(), at: 0, sets_bit: 0, base };
+        let mut shifts = Vec::new();
+        for (file, start) in run.starts.iter().enumerate().take(run.starts.len().saturating_sub(1)) {
+            if !keep(number, file) {
+                shifts.push(None);
+                continue;
+            }
+            shifts.push(Some(i64::from(base) - i64::from(*start)));
+            let position = u32::try_from(groups.len()).unwrap_or(u32::MAX);
+            incomplete.extend(run.incomplete.iter().filter(|have| **have as usize == file).map(|_| position));
+            groups.push(u8::try_from(run.groups(file)).unwrap_or(u8::MAX));
+            base = base
+                .checked_add(run.groups(file))
+                .ok_or((number, IndexError::Damaged("too many row groups in one run")))?;
+        }
+        let mut cursor = Cursor { run, next_block: 0, block: Block::default(), at: 0, sets_bit: 0, shifts };
         if let Some(key) = cursor.key().map_err(|error| (number, error))? {
             heap.push(Reverse((key, number)));
         }
         cursors.push(cursor);
-        base = base
-            .checked_add(run.universe())
-            .ok_or((number, IndexError::Damaged("too many row groups in one run")))?;
     }
     let mut writer = RunWriter::new(out, groups);
     let mut units = Vec::new();
@@ -491,7 +532,7 @@ pub fn merge<R: ReadAt>(runs: &[Run<R>], out: &mut dyn Write) -> Result<(), (usi
         if let Some(next) = cursor.key().map_err(|error| (number, error))? {
             heap.push(Reverse((next, number)));
         }
-        if heap.peek().is_none_or(|Reverse((next, _))| *next != key) {
+        if heap.peek().is_none_or(|Reverse((next, _))| *next != key) && !units.is_empty() {
             writer.push(key, &units).map_err(|error| (number, error.into()))?;
             units.clear();
         }

@@ -54,6 +54,19 @@ impl Asked {
         Self { points, ranges: joined }
     }
 
+    /// Asks for keys as they are.
+    pub(crate) fn of_keys(mut points: Vec<u64>) -> Self {
+        points.sort_unstable();
+        points.dedup();
+        Self { points, ranges: Vec::new() }
+    }
+
+    /// Whether nothing is asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty() && self.ranges.is_empty()
+    }
+
     /// Whether a key is asked for.
     #[must_use]
     pub fn holds(&self, key: u64) -> bool {
@@ -86,8 +99,17 @@ impl<R: ReadAt> Run<R> {
     /// # Errors
     /// A run that cannot be read: then nothing shown so far is an answer.
     pub fn search(&self, asked: &Asked, see: &mut dyn FnMut(u32, u64)) -> Result<Searched, IndexError> {
-        let mut searched = Searched::default();
         self.incomplete.iter().for_each(|file| see(*file, u64::MAX));
+        self.search_keys(asked, &mut |_, file, groups| see(file, groups))
+    }
+
+    /// The same with the key in front; without files that are incomplete.
+    pub(crate) fn search_keys(
+        &self,
+        asked: &Asked,
+        see: &mut dyn FnMut(u64, u32, u64),
+    ) -> Result<Searched, IndexError> {
+        let mut searched = Searched::default();
         for segment in &self.segments {
             self.search_segment(segment, asked, &mut searched, see)?;
         }
@@ -99,7 +121,7 @@ impl<R: ReadAt> Run<R> {
         segment: &Segment,
         asked: &Asked,
         searched: &mut Searched,
-        see: &mut dyn FnMut(u32, u64),
+        see: &mut dyn FnMut(u64, u32, u64),
     ) -> Result<(), IndexError> {
         let (from, to) = (self.first_of(segment.blocks.start), self.first_of(segment.blocks.end));
         let points = asked.points_in(from, to);
@@ -145,7 +167,7 @@ impl<R: ReadAt> Run<R> {
         points: &[u64],
         asked: &Asked,
         searched: &mut Searched,
-        see: &mut dyn FnMut(u32, u64),
+        see: &mut dyn FnMut(u64, u32, u64),
     ) -> Result<(), IndexError> {
         let wanted = |key: u64| points.binary_search(&key).is_ok() || asked.in_range(key);
         let Some(last) = block.keys.iter().rposition(|key| wanted(*key)) else { return Ok(()) };
@@ -156,7 +178,7 @@ impl<R: ReadAt> Run<R> {
             sets.set(self.universe(), &mut |unit| {
                 if show {
                     let (file, group) = self.place_of(unit);
-                    see(file, 1_u64.checked_shl(group).unwrap_or(u64::MAX));
+                    see(*key, file, 1_u64.checked_shl(group).unwrap_or(u64::MAX));
                 }
             })
             .ok_or(IndexError::Damaged("a set"))?;

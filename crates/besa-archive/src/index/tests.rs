@@ -3,21 +3,42 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use besa_event::LogSource;
 use besa_event::observable::{ObservableKind as Kind, network_key};
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::entry::RunEntry;
-use crate::indexing::Indexing;
 
 #[derive(Debug)]
 struct Addresses;
 
 impl Observe for Addresses {
-    fn observe(&self, field: &str, text: &[u8], see: &mut dyn FnMut(Observed<'_>)) {
-        see(Observed::Value(if field == "ip" { Kind::Ipv4 } else { Kind::Domain }, text));
+    fn version(&self) -> u32 {
+        1
     }
+
+    fn ways(&self, _: &LogSource, names: &[&str]) -> Vec<u32> {
+        vec![u32::from(names == ["ip"])]
+    }
+
+    fn observe(&self, way: u32, text: &[u8], _: &mut Vec<u8>, see: &mut dyn FnMut(Observed<'_>)) {
+        see(Observed::Value(if way == 1 { Kind::Ipv4 } else { Kind::Domain }, text));
+    }
+}
+
+fn indexer() -> FileIndexer {
+    FileIndexer::new(Arc::new(Addresses), LogSource::default())
+}
+
+fn merged(parts: &[Bytes], keep: &dyn Fn(usize, usize) -> bool) -> Result<Bytes, (usize, IndexError)> {
+    let opened: Result<Vec<_>, _> = parts
+        .iter()
+        .map(|bytes| Run::open(bytes.clone(), bytes.len() as u64).map_err(|error| (0, error)))
+        .collect();
+    let mut out = Vec::new();
+    merge(&opened?, keep, &mut out)?;
+    Ok(Bytes::from(out))
 }
 
 /// (file, row group, field is an address, value).
@@ -27,14 +48,15 @@ fn bytes_of((_, _, address, value): &Row) -> Vec<u8> {
     if *address { value.to_be_bytes().to_vec() } else { format!("host{value}.example").into_bytes() }
 }
 
-fn runs_of(rows: &[Row], files: u8, indexing: &ObservableIndexing) -> Vec<(RunEntry, Bytes)> {
+fn runs_of(rows: &[Row], files: u8) -> Vec<Bytes> {
     (0..files)
         .map(|file| {
-            let mut indexer = indexing.start();
+            let mut indexer = indexer();
             for row in rows.iter().filter(|row| row.0 == file) {
-                indexer.value(row.1, if row.2 { "ip" } else { "host" }, &bytes_of(row));
+                indexer.field(row.1, &[if row.2 { "ip" } else { "host" }]);
+                indexer.value(&bytes_of(row));
             }
-            (RunEntry::default(), Bytes::from(indexer.finish()))
+            Bytes::from(indexer.finish(64))
         })
         .collect()
 }
@@ -58,10 +80,8 @@ proptest! {
         values in prop::collection::vec((any::<bool>(), 0_u32..4_000), 0..300),
         networks in prop::collection::vec((18_u8..=32, 0_u32..4_000), 0..3),
     ) {
-        let indexing = ObservableIndexing::new(Arc::new(Addresses));
-        let parts = runs_of(&rows, 5, &indexing);
-        let single: Vec<Bytes> = parts.iter().map(|(_, bytes)| bytes.clone()).collect();
-        let merged = Bytes::from(indexing.merge(&parts).unwrap());
+        let single = runs_of(&rows, 5);
+        let whole = merged(&single, &|_, _| true).unwrap();
         let asked_values: Vec<(Kind, Vec<u8>)> = values
             .iter()
             .map(|(address, value)| (if *address { Kind::Ipv4 } else { Kind::Domain }, bytes_of(&(0, 0, *address, *value))))
@@ -80,14 +100,18 @@ proptest! {
             }
         }
         prop_assert_eq!(&search(&single, &asked), &expected);
-        prop_assert_eq!(&search(&[merged], &asked), &expected);
+        prop_assert_eq!(&search(std::slice::from_ref(&whole), &asked), &expected);
+        // Without the second file, those behind it move up.
+        let less = merged(&single, &|run, _| run != 1).unwrap();
+        let moved = expected.iter().filter(|(file, _)| **file != 1);
+        let moved: BTreeMap<u32, u64> = moved.map(|(file, groups)| (file - u32::from(*file > 1), *groups)).collect();
+        prop_assert_eq!(&search(&[less], &asked), &moved);
     }
 
     #[test]
     fn damage_is_noticed(at in any::<prop::sample::Index>(), bit in 0_u8..8, cut in any::<prop::sample::Index>()) {
-        let indexing = ObservableIndexing::new(Arc::new(Addresses));
         let rows: Vec<Row> = (0..1_500).map(|value| (0, (value % 9) as u8, value % 2 == 0, value)).collect();
-        let whole = runs_of(&rows, 1, &indexing).remove(0).1;
+        let whole = runs_of(&rows, 1).remove(0);
         let everything = Asked::new([(Kind::Network, &[4, 0, 0, 0, 0, 0][..])]);
         let mut bytes = whole.to_vec();
         bytes[at.index(whole.len())] ^= 1 << bit;
@@ -99,7 +123,7 @@ proptest! {
             if run.search(&everything, &mut |_, _| seen += 1).is_ok() {
                 prop_assert_eq!(seen, 750);
             }
-            prop_assert!(indexing.merge(&[(RunEntry::default(), damaged.clone())]).map_or(true, |merged| merged == whole));
+            prop_assert!(merged(std::slice::from_ref(&damaged), &|_, _| true).map_or(true, |merged| merged == whole));
         }
     }
 }
@@ -107,26 +131,28 @@ proptest! {
 /// 320,000 values, few of them often, in 8 files of 16 row groups: what a key costs, and the filter in use.
 #[test]
 fn sizes_and_filters() {
-    let indexing = ObservableIndexing::new(Arc::new(Addresses));
     let mut state = 1_u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 11) as f64 / (1_u64 << 53) as f64
     };
-    let parts: Vec<(RunEntry, Bytes)> = (0..8)
+    let parts: Vec<Bytes> = (0..8)
         .map(|_| {
-            let mut indexer = indexing.start();
+            let mut indexer = indexer();
             for number in 0..40_000_u32 {
                 let value = (200_000_f64.powf(next())) as u32;
-                indexer.value((number / 2_500) as u8, "host", &bytes_of(&(0, 0, false, value)));
+                if number % 2_500 == 0 {
+                    indexer.field((number / 2_500) as u8, &["host"]);
+                }
+                indexer.value(&bytes_of(&(0, 0, false, value)));
             }
-            (RunEntry::default(), Bytes::from(indexer.finish()))
+            Bytes::from(indexer.finish(16))
         })
         .collect();
-    let merged = Bytes::from(indexing.merge(&parts).unwrap());
-    let run = Run::open(merged.clone(), merged.len() as u64).unwrap();
-    let apart: usize = parts.iter().map(|(_, bytes)| bytes.len()).sum();
-    let (keys, bytes) = (run.keys(), merged.len() as u64);
+    let whole = merged(&parts, &|_, _| true).unwrap();
+    let run = Run::open(whole.clone(), whole.len() as u64).unwrap();
+    let apart: usize = parts.iter().map(Bytes::len).sum();
+    let (keys, bytes) = (run.keys(), whole.len() as u64);
     assert!(bytes < apart as u64, "{bytes} bytes, {apart} before");
     assert!(bytes < 8 * keys, "{bytes} bytes for {keys} keys");
     let strangers: Vec<Vec<u8>> = (0..1_000).map(|n| format!("other{n}.example").into_bytes()).collect();

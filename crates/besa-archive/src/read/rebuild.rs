@@ -249,6 +249,11 @@ impl<'a> Rebuilder<'a> {
         }
     }
 
+    /// The number of a class in the reading run.
+    pub(crate) fn class_of(&self, class: &besa_event::LogSource) -> LogSourceId {
+        self.sources.intern(class.clone())
+    }
+
     /// Hands every row inside the window over, in order. Rows are all, or those given (ascending).
     pub(crate) fn run(
         &mut self,

@@ -51,6 +51,63 @@ pub struct Scanned {
     pub defects: Vec<Defect>,
 }
 
+/// Reads row groups one by one; one for each thread. Keeps the file open that it read from last.
+pub struct Reader<'a> {
+    archive: &'a Archive,
+    dictionary: &'a Dictionary,
+    window: Window,
+    rebuilder: Rebuilder<'a>,
+    open: Option<DataFile>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader that hands over events inside the window, with the names and log sources of a run.
+    #[must_use]
+    pub fn new(
+        archive: &'a Archive,
+        window: Window,
+        dictionary: &'a Dictionary,
+        sources: &'a LogSources,
+    ) -> Self {
+        let rebuilder = Rebuilder::new(dictionary, sources);
+        Self { archive, dictionary, window, rebuilder, open: None }
+    }
+
+    /// Hands the events of a row group to `visit`, in order.
+    ///
+    /// # Errors
+    /// A file that cannot be read, with its name; or whatever `visit` gives. What was handed over
+    /// before an error stays handed over.
+    pub fn read(
+        &mut self,
+        file: &FileEntry,
+        group: usize,
+        wanted: Wanted,
+        visit: &mut dyn FnMut(&Batch) -> Result<()>,
+    ) -> Result<()> {
+        let data = match self.open.take() {
+            Some(data) if data.entry.number == file.number => data,
+            _ => DataFile::open(self.archive.store(), file)?,
+        };
+        let data = self.open.insert(data);
+        let rows = Rows::read(data, group, self.dictionary, wanted)?;
+        let class = self.rebuilder.class_of(&data.class);
+        self.rebuilder.run(&rows, class, self.window, None, visit)
+    }
+}
+
+impl FileEntry {
+    /// The row groups (bit n is row group n) that may hold events of a window.
+    #[must_use]
+    pub fn groups_in(&self, window: Window) -> u64 {
+        let touched = self.groups.iter().enumerate().filter(|(_, group)| match group.first.zip(group.last) {
+            Some((first, last)) => window.touches(first, last),
+            None => window.is_everything(),
+        });
+        touched.fold(0, |all, (group, _)| all | 1_u64.checked_shl(group as u32).unwrap_or(0))
+    }
+}
+
 impl Archive {
     /// Hands every event asked for to `visit`, in order.
     ///
@@ -61,14 +118,14 @@ impl Archive {
         let mut report = Scanned::default();
         let mut files: Vec<&FileEntry> = self.manifest().files.values().collect();
         files.sort_by_key(|file| (file.day, &file.source, file.number));
-        let mut rebuilder = Rebuilder::new(scan.dictionary, scan.sources);
+        let mut reader = Reader::new(self, scan.window, scan.dictionary, scan.sources);
         for file in files {
             let groups = scan.groups_of(file);
             if groups == 0 {
                 report.files_passed_over += 1;
                 continue;
             }
-            match self.scan_file(scan, file, groups, &mut rebuilder, &mut report, visit) {
+            match scan_file(scan, file, groups, &mut reader, &mut report, visit) {
                 Err(error @ (Error::Damaged { .. } | Error::Missing(_) | Error::Store { .. })) => {
                     let origin = Origin::new(file.path.clone());
                     report.defects.push(Defect { origin, place: Place::Whole, reason: error.to_string() });
@@ -78,35 +135,31 @@ impl Archive {
         }
         Ok(report)
     }
+}
 
-    fn scan_file(
-        &self,
-        scan: &Scan<'_>,
-        file: &FileEntry,
-        groups: u64,
-        rebuilder: &mut Rebuilder<'_>,
-        report: &mut Scanned,
-        visit: &mut dyn FnMut(&Batch) -> Result<()>,
-    ) -> Result<()> {
-        let data = DataFile::open(self.store(), file)?;
-        report.files += 1;
-        report.bytes += file.bytes;
-        let class = scan.sources.intern(data.class.clone());
-        for group in (0..data.groups()).filter(|group| groups >> group & 1 == 1) {
-            if (scan.cancelled)() {
-                return Err(Error::Cancelled);
-            }
-            let rows = Rows::read(&data, group, scan.dictionary, scan.wanted)?;
-            let events = &mut report.events;
-            rebuilder.run(&rows, class, scan.window, None, &mut |batch| {
-                *events += batch.len() as u64;
-                visit(batch)
-            })?;
-            report.groups += 1;
-            (scan.progress)(report);
+fn scan_file(
+    scan: &Scan<'_>,
+    file: &FileEntry,
+    groups: u64,
+    reader: &mut Reader<'_>,
+    report: &mut Scanned,
+    visit: &mut dyn FnMut(&Batch) -> Result<()>,
+) -> Result<()> {
+    for group in (0..file.groups.len()).filter(|group| groups >> group & 1 == 1) {
+        if (scan.cancelled)() {
+            return Err(Error::Cancelled);
         }
-        Ok(())
+        let events = &mut report.events;
+        reader.read(file, group, scan.wanted, &mut |batch| {
+            *events += batch.len() as u64;
+            visit(batch)
+        })?;
+        report.groups += 1;
+        (scan.progress)(report);
     }
+    report.files += 1;
+    report.bytes += file.bytes;
+    Ok(())
 }
 
 impl Scan<'_> {
@@ -116,11 +169,6 @@ impl Scan<'_> {
             return 0;
         }
         let asked = self.groups.map_or(u64::MAX, |groups| groups.get(&file.number).copied().unwrap_or(0));
-        let in_window =
-            file.groups.iter().enumerate().filter(|(_, group)| match group.first.zip(group.last) {
-                Some((first, last)) => self.window.touches(first, last),
-                None => self.window.is_everything(),
-            });
-        in_window.fold(0, |all, (group, _)| all | 1 << group) & asked
+        file.groups_in(self.window) & asked
     }
 }

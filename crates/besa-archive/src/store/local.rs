@@ -10,7 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, BufWriter, ErrorKind, Write};
 #[cfg(not(unix))]
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -137,14 +137,29 @@ impl Local {
             if let Some(parent) = target.parent() {
                 fs::create_dir_all(parent)?;
             }
-            // What is there under this name was left by a writer that was killed before it committed;
-            // it may be half a file.
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&target)?;
+            let mut file = create_or_replace(&target)?;
             file.write_all(bytes).inspect_err(|_| {
                 let _ = fs::remove_file(&target);
             })
         };
         write().map_err(|error| Error::store(path, error))
+    }
+
+    pub(super) fn put_with<T>(
+        &self,
+        path: &str,
+        write: &mut dyn FnMut(&mut dyn Write) -> Result<T>,
+    ) -> Result<T> {
+        let target = self.at(path);
+        let refused = |error: io::Error| Error::store(path, error);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(refused)?;
+        }
+        let mut file = BufWriter::with_capacity(1 << 16, create_or_replace(&target).map_err(refused)?);
+        let written = write(&mut file).and_then(|made| file.flush().map(|()| made).map_err(refused));
+        written.inspect_err(|_| {
+            let _ = fs::remove_file(&target);
+        })
     }
 
     pub(super) fn persist(&self, paths: &[&str]) -> Result<()> {
@@ -232,6 +247,12 @@ impl Local {
             }
         }
     }
+}
+
+/// Opens a file that no manifest names. One of that name is the rest of a writer that died at the
+/// same place.
+fn create_or_replace(target: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).open(target)
 }
 
 /// Reads `len` bytes from `start`, whatever the file's position.

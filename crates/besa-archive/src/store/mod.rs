@@ -8,15 +8,19 @@
 mod local;
 mod remote;
 
+use std::borrow::Cow;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 use local::Local;
 pub(crate) use local::WriteLock;
 use remote::Remote;
 
 use crate::error::{Error, Result};
+use crate::index::ReadAt;
 
 /// An archive's place.
 #[derive(Clone, Debug)]
@@ -118,6 +122,29 @@ impl Store {
         }
     }
 
+    /// The same for an object that `write` makes bit by bit. Returns its size and its SHA-256 in
+    /// hexadecimal.
+    pub(crate) fn put_with(
+        &self,
+        path: &str,
+        write: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+    ) -> Result<(u64, String)> {
+        match &*self.0 {
+            Kind::Local(local) => local.put_with(path, &mut |file| {
+                let mut hashing = Hashing::new(file);
+                write(&mut hashing)?;
+                Ok(hashing.finish())
+            }),
+            Kind::Remote(remote) => {
+                let mut bytes = Vec::new();
+                let mut hashing = Hashing::new(&mut bytes);
+                write(&mut hashing)?;
+                let made = hashing.finish();
+                remote.put(path, bytes).map(|()| made)
+            }
+        }
+    }
+
     /// Makes objects durable that were put.
     pub(crate) fn persist(&self, paths: &[&str]) -> Result<()> {
         match &*self.0 {
@@ -177,6 +204,55 @@ impl Store {
             Err(Error::Missing(_)) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Counts and hashes what is written.
+struct Hashing<'w> {
+    out: &'w mut dyn Write,
+    len: u64,
+    hash: Sha256,
+}
+
+impl<'w> Hashing<'w> {
+    fn new(out: &'w mut dyn Write) -> Self {
+        Self { out, len: 0, hash: Sha256::new() }
+    }
+
+    fn finish(self) -> (u64, String) {
+        (self.len, hexadecimal(&self.hash.finalize()))
+    }
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write_all(bytes)?;
+        self.hash.update(bytes);
+        self.len += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl ReadAt for Blob {
+    fn read_at(&self, offset: u64, len: usize) -> io::Result<Cow<'_, [u8]>> {
+        self.range(offset, len).map(|bytes| Cow::Owned(bytes.to_vec())).map_err(io::Error::other)
     }
 }
 

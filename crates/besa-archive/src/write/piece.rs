@@ -21,7 +21,7 @@ use crate::codec::varint;
 use crate::entry::Day;
 use crate::entry::{GroupEntry, Source};
 use crate::error::Result;
-use crate::indexing::Indexer;
+use crate::index::FileIndexer;
 
 /// Rows of a row group, at most.
 pub(crate) const GROUP_ROWS_MAX: usize = 1 << 16;
@@ -75,8 +75,12 @@ pub(crate) struct Piece {
     pub(crate) groups: Vec<Group>,
     /// Names of the columns, as first spelled.
     pub(crate) columns_named: Vec<String>,
-    pub(crate) indexer: Option<Box<dyn Indexer>>,
+    pub(crate) indexer: Option<FileIndexer>,
     encoded_len: usize,
+    /// Row groups that the index was told.
+    groups_told: u8,
+    /// Pairs of names' numbers: a field, and a second name that was given to its value.
+    twins: Vec<(u32, u32)>,
     /// Position + 1 of a column by the number of its name.
     column_of: Vec<u16>,
     rows: usize,
@@ -112,7 +116,7 @@ struct Scratch {
 type Stored = (u32, ValueKind, Place, bool);
 
 impl Piece {
-    pub(crate) fn new(day: Day, source: Source, indexer: Option<Box<dyn Indexer>>) -> Self {
+    pub(crate) fn new(day: Day, source: Source, indexer: Option<FileIndexer>) -> Self {
         Self {
             day,
             source,
@@ -120,6 +124,8 @@ impl Piece {
             columns_named: Vec::new(),
             indexer,
             encoded_len: 0,
+            groups_told: 0,
+            twins: Vec::new(),
             column_of: Vec::new(),
             rows: 0,
             weight_fixed: 0,
@@ -143,7 +149,8 @@ impl Piece {
 
     /// Bytes held, roughly.
     pub(crate) fn weight(&self) -> usize {
-        self.encoded_len + self.group_weight()
+        let index = self.indexer.as_ref().map_or(0, FileIndexer::weight);
+        self.encoded_len + index + self.group_weight()
     }
 
     fn group_weight(&self) -> usize {
@@ -286,6 +293,7 @@ impl Piece {
         let known = self.layouts.distinct_len();
         self.layouts.set(self.rows, ValueKind::Text, &scratch.key, hasher);
         if self.layouts.distinct_len() > known {
+            self.note_twins(&scratch.fields);
             let mut encoded = Vec::new();
             layout_of(raw, apart, scratch, names).encode(&mut encoded);
             self.weight_fixed += encoded.len() + scratch.key.len() * 2;
@@ -293,6 +301,17 @@ impl Piece {
             let many =
                 self.layouts_encoded.len() > LAYOUTS_TRIED && self.layouts_encoded.len() * 4 > self.rows;
             self.takes_raw_apart &= !many;
+        }
+    }
+
+    /// Notes second names, which are the same in all events of a layout.
+    fn note_twins(&mut self, fields: &[Stored]) {
+        for (name, _, place, _) in fields {
+            let Place::Twin(original) = place else { continue };
+            let pair = fields.get(*original as usize).map(|(of, ..)| (*of, *name));
+            if let Some(pair) = pair.filter(|pair| !self.twins.contains(pair)) {
+                self.twins.push(pair);
+            }
         }
     }
 
@@ -338,17 +357,40 @@ impl Piece {
         Ok(())
     }
 
+    /// Ends a row group of which only the index is wanted.
+    pub(crate) fn end_group_indexed(&mut self, names: &Names) {
+        self.tell_index(names);
+        self.columns.iter_mut().for_each(|column| *column = Column::default());
+        self.clear_group();
+    }
+
+    /// Forgets the numbers of names, of which there are too many; only between row groups of which
+    /// the index alone is wanted.
+    pub(crate) fn forget_names(&mut self) {
+        self.column_of.clear();
+        self.columns_named.clear();
+        self.columns.clear();
+    }
+
     fn tell_index(&mut self, names: &Names) {
-        let group = u8::try_from(self.groups.len()).unwrap_or(u8::MAX);
+        let group = self.groups_told;
+        self.groups_told = self.groups_told.saturating_add(1);
         let Some(indexer) = &mut self.indexer else { return };
+        let text = |number: u32| names.get(number).map_or("", |name| name.text.as_str());
+        let mut tell = |name: &str, column: &Column| {
+            if column.distinct_len() == 0 {
+                return;
+            }
+            let second = self.twins.iter().filter(|(of, _)| text(*of).eq_ignore_ascii_case(name));
+            let all: Vec<&str> = std::iter::once(name).chain(second.map(|(_, twin)| text(*twin))).collect();
+            indexer.field(group, &all);
+            column.values().for_each(|value| indexer.value(value));
+        };
         for (name, column) in self.columns_named.iter().zip(&self.columns) {
-            column.values().for_each(|value| indexer.value(group, name, value));
+            tell(name, column);
         }
-        let mut extra: Vec<_> = self.extra.iter().collect();
-        extra.sort_unstable_by_key(|(number, _)| **number);
-        for (number, column) in extra {
-            let name = names.get(*number).map_or("", |name| name.text.as_str());
-            column.values().for_each(|value| indexer.value(group, name, value));
+        for (number, column) in &self.extra {
+            tell(text(*number), column);
         }
     }
 
@@ -385,6 +427,7 @@ impl Piece {
         self.weight_fixed = self.column_of.len() * 2;
         self.weight_columns = 0;
         self.extra.clear();
+        self.twins.clear();
         self.times.clear();
         self.records.clear();
         self.layouts_encoded.clear();

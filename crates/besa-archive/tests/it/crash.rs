@@ -177,5 +177,5 @@ fn what_was_acknowledged_survives_kill() {
     writer.collect(Timestamp(0)).unwrap();
     assert_eq!(writer.collect(Timestamp(0)).unwrap(), 0, "orphans stayed");
     drop(writer);
-    assert_eq!(Archive::open(&url).unwrap().verify(&|| false).unwrap().defects, []);
+    assert_eq!(Archive::open(&url).unwrap().verify(None, &|| false).unwrap().defects, []);
 }

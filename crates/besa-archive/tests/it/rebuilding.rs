@@ -24,7 +24,7 @@ fn check(made: &[Made]) {
     let (found, report) = scan(&archive, Window::default(), &dictionary);
     assert_eq!(report.defects, []);
     assert_eq!(found, expected);
-    let verified = archive.verify(&|| false).unwrap();
+    let verified = archive.verify(None, &|| false).unwrap();
     assert_eq!((verified.events, verified.defects), (receipt.events, vec![]));
 }
 

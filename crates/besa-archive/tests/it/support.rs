@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use besa_archive::{
-    Archive, Indexer, Indexing, IngestOptions, Receipt, RunEntry, Scan, Scanned, Wanted, Window, Writer,
-};
+use besa_archive::index::{Observe, Observed};
+use besa_archive::{Archive, IngestOptions, Receipt, Scan, Scanned, Wanted, Window, Writer};
+use besa_event::observable::ObservableKind;
 use besa_event::{
     Batch, Dictionary, Event, EventTime, Head, Keep, LogSource, LogSources, Origin, Precision, Span,
     Timestamp, ValueKind, Zone,
@@ -88,6 +88,29 @@ pub(crate) fn batch(origin: &str, made: &[Made], dictionary: &Dictionary, source
     batch
 }
 
+/// Events whose `process` was also given the name `Image` by a reader.
+pub(crate) fn with_second_names(
+    origin: &str,
+    count: u64,
+    dictionary: &Dictionary,
+    sources: &LogSources,
+) -> Batch {
+    let mut batch = Batch::default();
+    batch.reset(Origin::new(origin), 0, Vec::new());
+    let second = dictionary.lookup(b"Image").unwrap();
+    for record in 0..count {
+        let name = batch.append(b"process");
+        let (name, value) = (batch.local_name(name), batch.append(format!("value{record}").as_bytes()));
+        let plain = batch.append(b"plain");
+        let (plain, other) = (batch.local_name(plain), batch.append(format!("other{record}").as_bytes()));
+        batch.push_field(name, ValueKind::Text, value);
+        batch.push_field(plain, ValueKind::Text, other);
+        batch.push_field(second, ValueKind::Text, value);
+        batch.end_event(dictionary, sources, Head { record, ..Head::default() });
+    }
+    batch
+}
+
 /// An event as text: everything that a matcher could see.
 pub(crate) fn shown(event: Event<'_>, dictionary: &Dictionary, sources: &LogSources) -> String {
     let fields: Vec<String> = event
@@ -110,7 +133,7 @@ pub(crate) fn shown(event: Event<'_>, dictionary: &Dictionary, sources: &LogSour
 
 pub(crate) fn add(url: &str, batches: &[Batch], dictionary: &Dictionary, sources: &LogSources) -> Receipt {
     let options = IngestOptions { memory: 1 << 20, ..IngestOptions::default() };
-    let writer = Writer::open(url, Some(Arc::new(Count))).unwrap();
+    let writer = Writer::open(url, Some(Arc::new(Words))).unwrap();
     let mut ingest = writer.ingest(options).unwrap();
     for batch in batches {
         ingest.append(batch, dictionary, sources, Timestamp(DAY)).unwrap();
@@ -142,28 +165,20 @@ pub(crate) fn scan(archive: &Archive, window: Window, dictionary: &Dictionary) -
     (events, report)
 }
 
-/// The least index: it counts values.
+/// The least index: every value is a service's name, if its field or a second name is `Image`.
 #[derive(Debug)]
-pub(crate) struct Count;
+pub(crate) struct Words;
 
-struct Counting(u64);
-
-impl Indexing for Count {
-    fn start(&self) -> Box<dyn Indexer> {
-        Box::new(Counting(0))
+impl Observe for Words {
+    fn version(&self) -> u32 {
+        1
     }
 
-    fn merge(&self, runs: &[(RunEntry, bytes::Bytes)]) -> besa_archive::Result<Vec<u8>> {
-        Ok(runs.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect())
-    }
-}
-
-impl Indexer for Counting {
-    fn value(&mut self, _row_group: u8, _field: &str, _text: &[u8]) {
-        self.0 += 1;
+    fn ways(&self, _: &LogSource, names: &[&str]) -> Vec<u32> {
+        if names.iter().any(|name| name.eq_ignore_ascii_case("image")) { vec![0] } else { Vec::new() }
     }
 
-    fn finish(self: Box<Self>) -> Vec<u8> {
-        self.0.to_le_bytes().to_vec()
+    fn observe(&self, _: u32, text: &[u8], _: &mut Vec<u8>, see: &mut dyn FnMut(Observed<'_>)) {
+        see(Observed::Value(ObservableKind::ServiceName, text));
     }
 }

@@ -51,6 +51,7 @@ mod simple;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod values;
 
 pub use combine::{PARTS_MAX, PartHit, PatternBinding, PatternState};
 pub use load::{Format, Intel, Loaded, Place, Refusal, SigmaText};

@@ -22,7 +22,7 @@ pub(crate) enum ArchiveCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Read everything and compare it with what was written.
+    /// Read everything and compare it with what was written, and the index with the events.
     ///
     /// Exit code 0: whole, 1: something is missing or damaged.
     Verify {
@@ -43,7 +43,9 @@ pub(crate) enum ArchiveCommand {
         source: Vec<String>,
     },
     Hold(ArchiveHoldArgs),
-    /// Make larger files of the small ones of each day and log source; no event changes.
+    /// Make larger files of the small ones of each day and log source, and look after the index.
+    ///
+    /// No event changes. Index runs that are missing, damaged or of an older version are made anew.
     Compact {
         #[command(flatten)]
         place: ArchiveArgs,
@@ -103,8 +105,9 @@ pub(crate) struct ArchiveAddArgs {
 ///
 /// Rules, indicators, output and account are those of `besa hunt`, and so are the findings. The
 /// account says which window, files and log sources were searched, and names files that are
-/// missing or damaged; then the exit code is never 0. Files are chosen by time and log source; the
-/// index of observables is not used yet. Exit codes: 0 nothing found, 1 findings, 2 error or
+/// missing or damaged; then the exit code is never 0. Row groups are chosen by time, by log source,
+/// and, for indicators and patterns, by the index of observables. With `--intel-only` no rule has
+/// to look at every event, so the index decides what is read. Exit codes: 0 nothing found, 1 findings, 2 error or
 /// nothing found in what could be read, 130 stopped before anything was found.
 #[derive(Debug, Args)]
 #[command(after_help = examples::ARCHIVE_HUNT)]
@@ -120,6 +123,14 @@ pub(crate) struct ArchiveHuntArgs {
 
     #[command(flatten)]
     pub(crate) findings: FindingsArgs,
+
+    /// Read also what the index of observables rules out: slower, the same findings.
+    #[arg(long)]
+    pub(crate) no_index: bool,
+
+    /// Threads that read and match; the output does not depend on it [default: all cores].
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
 }
 
 /// Write kept events as JSON lines or CSV.

@@ -56,7 +56,7 @@ Examples:
 
 pub(super) const ARCHIVE_HUNT: &str = "\
 Examples:
-  besa archive hunt --archive history --intel new-iocs.txt
+  besa archive hunt --archive history --intel new-iocs.txt --intel-only
   besa archive hunt --archive history --rules sigma/rules --from 2022-05-01 --to 2022-08-01 --format jsonl";
 
 pub(super) const EXPLAIN: &str = "\

@@ -115,6 +115,10 @@ pub(crate) struct IntelArgs {
     /// may be given again.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) intel: Vec<PathBuf>,
+
+    /// No rules, not even the built-in pack: indicators, patterns and rules of the intelligence alone.
+    #[arg(long, requires = "intel", conflicts_with = "rules")]
+    pub(crate) intel_only: bool,
 }
 
 /// Replay a real attack and hunt it.

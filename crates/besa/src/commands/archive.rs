@@ -2,7 +2,7 @@
 
 mod export;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
 use anyhow::{Context as _, bail};
@@ -17,6 +17,7 @@ use crate::hunt::defects::DefectLog;
 use crate::hunt::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::hunt::keep::{self, Kept};
 use crate::hunt::knowledge::Knowledge;
+use crate::hunt::observables::observe;
 use crate::hunt::progress::Progress;
 use crate::hunt::retro::{self, Past};
 use crate::hunt::{Hunted, Settings, now};
@@ -52,7 +53,7 @@ fn open(place: &ArchiveArgs) -> anyhow::Result<Archive> {
 /// For changing what is there; makes no archive.
 fn change(place: &ArchiveArgs) -> anyhow::Result<Writer> {
     open(place)?;
-    Ok(Writer::open(&place.archive, None)?)
+    Ok(Writer::open(&place.archive, Some(observe()))?)
 }
 
 fn say(terminal: &Terminal, line: &str) -> anyhow::Result<()> {
@@ -74,7 +75,7 @@ fn add(arguments: &ArchiveAddArgs, terminal: &Terminal) -> anyhow::Result<u8> {
     } else {
         Knowledge::nothing()
     };
-    let writer = Writer::open(&arguments.place.archive, None)?;
+    let writer = Writer::open(&arguments.place.archive, Some(observe()))?;
     let settings = Settings {
         evidence: arguments.evidence.clone(),
         workers: workers(arguments.jobs),
@@ -110,7 +111,8 @@ fn added(kept: &Kept) -> Value {
     json!({
         "complete": account.complete, "files": account.files, "bytes": account.bytes, "events": receipt.events,
         "defects": account.defects,
-        "archive": {"version": receipt.version, "files_made": receipt.files, "bytes_made": receipt.bytes},
+        "archive": {"version": receipt.version, "files_made": receipt.files, "bytes_made": receipt.bytes,
+            "index_bytes_made": receipt.index_bytes},
     })
 }
 
@@ -121,12 +123,13 @@ fn added_text(kept: &Kept) -> String {
         text.push_str("PARTIAL: it was interrupted; evidence behind this point is not in the archive.\n");
     }
     text.push_str(&format!(
-        "{} of {} ({}) kept in {} ({}); {}\n",
+        "{} of {} ({}) kept in {} ({}, and {} of index); {}\n",
         counted(receipt.events, "event"),
         counted(account.files, "file"),
         sized(account.bytes),
         counted(receipt.files, "file"),
         sized(receipt.bytes),
+        sized(receipt.index_bytes),
         counted(account.defects.count, "defect"),
     ));
     for (place, reason) in &account.defects.first_texts {
@@ -143,6 +146,8 @@ fn hunt(arguments: &ArchiveHuntArgs, terminal: &Terminal) -> anyhow::Result<u8> 
     let past = Past {
         archive: &arguments.place.archive,
         window: window(asked.from, asked.to),
+        index: !arguments.no_index,
+        workers: workers(arguments.jobs),
         defects: DefectLog::new(asked.defects.as_deref()).context("cannot write the file of defects")?,
     };
     let interrupt = Interrupt::new();
@@ -171,11 +176,12 @@ fn stats(place: &ArchiveArgs, as_json: bool, terminal: &Terminal) -> anyhow::Res
     say(
         terminal,
         &format!(
-            "version {}: {} in {}, {}; {} to {}; {}, {}",
+            "version {}: {} in {}, {} and {} of index; {} to {}; {}, {}",
             stats["version"],
             counted(number(&stats["events"]), "event"),
             counted(number(&stats["files"]), "file"),
             sized(number(&stats["bytes"])),
+            sized(number(&stats["index"]["bytes"])),
             text(&stats["first"]),
             text(&stats["last"]),
             counted(number(&stats["partitions"]), "partition"),
@@ -199,6 +205,9 @@ fn stats_of(manifest: &Manifest) -> Value {
         let of = sources.entry(LogSource::from(&file.source).to_string()).or_default();
         *of = (of.0 + 1, of.1 + file.rows, of.2 + file.bytes);
     }
+    let runs = manifest.runs.values().filter(|run| run.observes == observe().version());
+    let covered: BTreeSet<_> = runs.flat_map(|run| &run.files).collect();
+    let indexed = manifest.files.keys().filter(|file| covered.contains(file)).count();
     let time = |at: Option<i64>| at.map(|at| Timestamp(at).rfc3339(3));
     let sources = sources.into_iter().map(
         |(name, (files, events, bytes))| json!({"log_source": name, "files": files, "events": events, "bytes": bytes}),
@@ -209,6 +218,11 @@ fn stats_of(manifest: &Manifest) -> Value {
         "files": manifest.files.len(),
         "events": manifest.events(),
         "bytes": files().map(|file| file.bytes).sum::<u64>(),
+        "index": {
+            "runs": manifest.runs.len(),
+            "bytes": manifest.runs.values().map(|run| run.bytes).sum::<u64>(),
+            "files": indexed,
+        },
         "first": time(files().filter_map(|file| Some(file.span()?.0)).min()),
         "last": time(files().filter_map(|file| Some(file.span()?.1)).max()),
         "log_sources": sources.collect::<Vec<_>>(),
@@ -219,13 +233,18 @@ fn stats_of(manifest: &Manifest) -> Value {
 fn verify(place: &ArchiveArgs, terminal: &Terminal) -> anyhow::Result<u8> {
     let interrupt = Interrupt::new();
     interrupt.listen();
-    let verified = open(place)?.verify(&|| interrupt.is_stopped())?;
+    let verified = open(place)?.verify(Some(&observe()), &|| interrupt.is_stopped())?;
     for defect in &verified.defects {
         say(terminal, &visible(&defect.reason))?;
     }
     let (files, events) = (counted(verified.files, "file"), counted(verified.events, "event"));
     let defects = counted(verified.defects.len() as u64, "defect");
-    say(terminal, &format!("{files}, {events} read; {defects}"))?;
+    let indexed = verified.files_indexed;
+    say(terminal, &format!("{files}, {events} read; {indexed} held against the index; {defects}"))?;
+    if verified.files_without_run > 0 {
+        let without = counted(verified.files_without_run, "file");
+        say(terminal, &format!("{without} without an index; `besa archive compact` makes it"))?;
+    }
     Ok(u8::from(!verified.defects.is_empty()))
 }
 
@@ -255,12 +274,16 @@ fn upkeep(
     let done = work(&mut writer)?;
     let collected = writer.collect(now())?;
     terminal.say(&format!(
-        "{} removed, {} made, {} deleted, {} kept by holds, {} collected\n",
+        "{} removed, {} made, {} deleted, {} kept by holds, {} collected; \
+         index: {} merged, {} made anew, {} dropped\n",
         counted(done.files_removed, "file"),
         done.files_made,
         counted(done.events_removed, "event"),
         done.files_held,
         counted(collected, "object"),
+        counted(done.runs.merged, "run"),
+        done.runs.rebuilt,
+        done.runs.dropped,
     ));
     Ok(0)
 }

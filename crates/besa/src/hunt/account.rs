@@ -149,10 +149,30 @@ pub(crate) struct Coverage {
     pub(crate) files_searched: u64,
     /// Files outside the window, or of a log source that no rule is about.
     pub(crate) files_passed_over: u64,
+    /// Row groups read.
+    pub(crate) row_groups_searched: u64,
+    /// What the index ruled out; absent if it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) index: Option<IndexCoverage>,
     /// Files that could not be searched whole.
     pub(crate) files_missing: Vec<String>,
     /// Log sources within the window that no rule is about, with their events.
     pub(crate) log_sources_passed_over: BTreeMap<String, u64>,
+}
+
+/// What the index of observables spared.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct IndexCoverage {
+    /// Index runs asked.
+    pub(crate) runs: u64,
+    /// Events that hold nothing of what was asked for, and files of nothing but such events: they
+    /// are searched without having been read.
+    pub(crate) events_ruled_out: u64,
+    pub(crate) files_ruled_out: u64,
+    /// Files without a usable index, read whole.
+    pub(crate) files_without: u64,
+    /// Runs that could not be used, with the reason.
+    pub(crate) unusable: Vec<String>,
 }
 
 impl Account {

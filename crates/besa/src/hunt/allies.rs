@@ -46,7 +46,14 @@ impl Hunter for ArchiveHunter {
         }
         let list = format!("[{}]", indicators.join(","));
         let knowledge = Knowledge::of_intel("an ally's release", list.as_bytes(), Scope::default());
-        let past = Past { archive: &self.archive, window: Window::default(), defects: DefectLog::default() };
+        let past = Past {
+            archive: &self.archive,
+            window: Window::default(),
+            index: true,
+            // One hunt of an ally's takes one core, whatever it asks for.
+            workers: 1,
+            defects: DefectLog::default(),
+        };
         let hunted = retro::hunt(&knowledge, past, &Progress::hidden(), &self.interrupt);
         let hunted = hunted.map_err(|error| format!("{error:#}"))?;
         if !hunted.account.complete {

@@ -184,6 +184,7 @@ impl Keeper<'_> {
 
     fn flush(&mut self) -> anyhow::Result<()> {
         let made = self.ingest.flush(now()).context("the archive cannot be written")?;
+        self.ingest.tend(now()).context("the index of the archive cannot be written")?;
         let sum = &mut self.receipt;
         *sum = Receipt {
             version: made.version,

@@ -60,7 +60,11 @@ impl Knowledge {
     ) -> anyhow::Result<Self> {
         let mut taken = TakenIntel::default();
         intel::each_file(&intel.intel, &mut |origin, bytes| taken.file(origin, &bytes))?;
-        let mut reader = RuleReader::open(rules, keep_texts)?;
+        let mut reader = if intel.intel_only {
+            RuleReader::new(&rules.placeholder, keep_texts)
+        } else {
+            RuleReader::open(rules, keep_texts)?
+        };
         for sigma in std::mem::take(&mut taken.intel.sigma) {
             reader.add(&format!("{} ({})", sigma.origin, sigma.indicator), sigma.text.as_bytes());
         }

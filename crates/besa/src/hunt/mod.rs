@@ -18,6 +18,7 @@ mod intel;
 pub(crate) mod interrupt;
 pub(crate) mod keep;
 pub(crate) mod knowledge;
+pub(crate) mod observables;
 pub(crate) mod pipeline;
 pub(crate) mod progress;
 pub(crate) mod retro;

@@ -1,25 +1,43 @@
 //! A hunt through an archive: the same workers, correlations, order and account as over evidence.
 //!
-//! Files are chosen by time and by log source alone, so that nothing can be missed; the index of
-//! observables is not used yet. Only the columns that rules ask for are read, unless indicators
-//! or keywords look at every value. One thread reads and matches.
+//! ```text
+//! manifest ─window, log source─▶ row groups ─index─▶ hit: every column, rules and intelligence
+//!                                                 └▶ rest: columns of rules, rules alone, or not read
+//! units ─▶ worker × N (read, match) ─▶ collector, in the order of the units
+//! ```
+//!
+//! Invariants:
+//! - A row group is left out only if no rule is about its log source, every pattern can be asked for
+//!   by value, and a sound index run says that it holds nothing asked for. `--no-index` is the
+//!   slow twin: it reads what the index would have ruled out.
+//! - What was not read is told: files by name, index runs that could not be used by name.
+//! - The result does not depend on the number of workers.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use besa_archive::{Archive, Error, FileEntry, Scan, Scanned, Source, Wanted, Window};
-use besa_detect::{Detector, Outcome};
-use besa_event::{LogSource, Timestamp};
+use besa_archive::{Archive, FileEntry, FileNumber, LookedUp, Reader, Source, Wanted, Window};
+use besa_detect::intel::values;
+use besa_detect::{Detector, Outcome, Worker};
+use besa_event::{Defect, Keep, LogSource, Origin, Place, Timestamp};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::account::Coverage;
+use super::account::{Coverage, IndexCoverage};
 use super::defects::DefectLog;
+use super::guard;
 use super::interrupt::Interrupt;
 use super::knowledge::Knowledge;
+use super::observables::Question;
 use super::progress::Progress;
 use super::{Collector, Hunted, concluded};
+
+/// Units under way for each worker: so many are done while the collector waits for a slow one.
+const UNITS_PER_WORKER: usize = 3;
 
 /// What to hunt through.
 pub(crate) struct Past<'a> {
@@ -27,7 +45,36 @@ pub(crate) struct Past<'a> {
     pub(crate) archive: &'a str,
     /// The same as in the scope of the knowledge.
     pub(crate) window: Window,
+    /// Whether the index may rule row groups out.
+    pub(crate) index: bool,
+    /// Threads that read and match.
+    pub(crate) workers: usize,
     pub(crate) defects: DefectLog,
+}
+
+/// A row group to be read.
+struct Unit<'a> {
+    file: &'a FileEntry,
+    group: usize,
+    /// Whether the index says that something asked for may be there, or cannot say.
+    hit: bool,
+}
+
+/// What is read, and what is not.
+struct Plan<'a> {
+    units: Vec<Unit<'a>>,
+    /// Whether intelligence is held against row groups that the index does not name.
+    intel_everywhere: bool,
+    files_passed_over: u64,
+    index: Option<IndexCoverage>,
+}
+
+/// What came of a unit.
+#[derive(Default)]
+struct Read {
+    outcome: Outcome,
+    events: u64,
+    failure: Option<String>,
 }
 
 /// Hunts through an archive. An interrupt ends it early; what was found until then is the result.
@@ -40,70 +87,251 @@ pub(crate) fn hunt(
     let started = Instant::now();
     let detector = &knowledge.detector;
     let archive = Archive::open(past.archive)?;
-    let mut coverage = held(detector, &archive, &past);
+    let classes = Classes::new(detector);
+    let mut coverage = held(&classes, &archive, &past);
+    let plan = Plan::new(&classes, &archive, &past);
+    coverage.files_passed_over = plan.files_passed_over;
+    coverage.index.clone_from(&plan.index);
     let mut collector = Collector::new(detector, past.defects, progress);
-    let scanned = search(detector, &archive, past.window, &mut collector, interrupt)?;
-    coverage.files_searched = scanned.files;
-    coverage.files_passed_over = scanned.files_passed_over;
-    coverage.files_missing =
-        scanned.defects.iter().map(|defect| format!("{}: {}", defect.origin.path, defect.reason)).collect();
-    collector.tally.files = scanned.files;
-    collector.tally.bytes = scanned.bytes;
-    scanned
-        .defects
-        .into_iter()
-        .try_for_each(|defect| collector.defects.push(defect))
-        .context(super::CANNOT_LOG)?;
+    let mut searched = Searched::default();
+    let hands = Hands { detector, archive: &archive, window: past.window, plan: &plan, interrupt };
+    hands.run(past.workers.max(1), &mut |unit, read| searched.take(unit, read, &mut collector, &plan))?;
+    coverage.files_searched = (searched.files.len() - searched.damaged.len()) as u64;
+    coverage.row_groups_searched = searched.groups;
+    coverage.files_missing = searched.damaged.values().cloned().collect();
+    collector.tally.files = searched.files.len() as u64;
+    collector.tally.bytes = searched.bytes;
     concluded(collector, knowledge, interrupt, started, Some(coverage))
 }
 
-/// Whether anything that is looked for may be in events of a class.
-fn is_looked_at(detector: &Detector, class: LogSource) -> bool {
-    !detector.intel().is_empty() || !detector.applicable(detector.sources().intern(class)).is_empty()
+/// Which classes of events are looked at; asked once for each.
+struct Classes<'d> {
+    detector: &'d Detector,
+    ruled: std::cell::RefCell<HashMap<Source, bool>>,
 }
 
-fn search(
-    detector: &Detector,
-    archive: &Archive,
+impl<'d> Classes<'d> {
+    fn new(detector: &'d Detector) -> Self {
+        Self { detector, ruled: std::cell::RefCell::default() }
+    }
+
+    /// Whether a Sigma rule is about a class.
+    fn has_rules(&self, source: &Source) -> bool {
+        if let Some(known) = self.ruled.borrow().get(source) {
+            return *known;
+        }
+        let class = self.detector.sources().intern(LogSource::from(source));
+        let ruled = !self.detector.applicable(class).is_empty();
+        self.ruled.borrow_mut().insert(source.clone(), ruled);
+        ruled
+    }
+
+    /// Whether anything that is looked for may be in events of a class.
+    fn is_looked_at(&self, source: &Source) -> bool {
+        !self.detector.intel().is_empty() || self.has_rules(source)
+    }
+}
+
+impl<'a> Plan<'a> {
+    fn new(classes: &Classes<'_>, archive: &'a Archive, past: &Past<'_>) -> Self {
+        let intel = classes.detector.intel();
+        let question = OnceCell::new();
+        let ask = || question.get_or_init(|| Question::of(intel));
+        let looked = (past.index && !intel.is_empty())
+            .then(&ask)
+            .filter(|question| !question.open || !question.asked.is_empty())
+            .map(|question| archive.look_up(&question.asked, values::VERSION));
+        let intel_everywhere = looked.is_some() && ask().open;
+        let mut plan = Self { units: Vec::new(), intel_everywhere, files_passed_over: 0, index: None };
+        let mut index = IndexCoverage::default();
+        let mut files: Vec<&FileEntry> = archive.manifest().files.values().collect();
+        files.sort_by_key(|file| (file.day, &file.source, file.number));
+        for file in files {
+            let groups = file.groups_in(past.window);
+            if groups == 0 || !classes.is_looked_at(&file.source) {
+                plan.files_passed_over += 1;
+                continue;
+            }
+            plan.add(file, groups, looked.as_ref(), classes.has_rules(&file.source), &mut index);
+        }
+        if let Some(looked) = looked {
+            index.runs = looked.runs;
+            index.unusable = looked.unusable;
+            plan.index = Some(index);
+        }
+        plan
+    }
+
+    fn add(
+        &mut self,
+        file: &'a FileEntry,
+        groups: u64,
+        looked: Option<&LookedUp>,
+        ruled: bool,
+        index: &mut IndexCoverage,
+    ) {
+        let hits = looked.map_or(groups, |looked| groups & looked.groups.get(&file.number).unwrap_or(&0));
+        index.files_without +=
+            u64::from(looked.is_some_and(|looked| looked.unindexed.contains(&file.number)));
+        let read = if ruled || self.intel_everywhere { groups } else { hits };
+        for (group, entry) in file.groups.iter().enumerate() {
+            let is_in = |set: u64| set >> group & 1 == 1;
+            if is_in(read) {
+                self.units.push(Unit { file, group, hit: is_in(hits) });
+            } else if is_in(groups) {
+                index.events_ruled_out += u64::from(entry.rows);
+            }
+        }
+        index.files_ruled_out += u64::from(read == 0);
+    }
+}
+
+/// What was searched so far.
+#[derive(Default)]
+struct Searched {
+    files: BTreeSet<FileNumber>,
+    bytes: u64,
+    groups: u64,
+    /// Files that could not be read whole, with what is wrong.
+    damaged: BTreeMap<FileNumber, String>,
+}
+
+impl Searched {
+    fn take(
+        &mut self,
+        unit: &Unit<'_>,
+        read: Read,
+        collector: &mut Collector<'_>,
+        plan: &Plan<'_>,
+    ) -> anyhow::Result<()> {
+        let file = unit.file;
+        if self.files.insert(file.number) {
+            self.bytes += file.bytes;
+        }
+        self.groups += 1;
+        collector.tally.events += read.events;
+        collector.take_outcome(read.outcome)?;
+        let at = format!("{} of {} row groups", self.groups, plan.units.len());
+        collector.progress.matched(collector.tally.events, collector.summary.findings, &at);
+        let Some(reason) = read.failure else { return Ok(()) };
+        if let std::collections::btree_map::Entry::Vacant(place) = self.damaged.entry(file.number) {
+            place.insert(format!("{}: {reason}", file.path));
+            let origin = Origin::new(file.path.clone());
+            let defect = Defect { origin, place: Place::Whole, reason };
+            collector.defects.push(defect).context(super::CANNOT_LOG)?;
+        }
+        Ok(())
+    }
+}
+
+/// The workers.
+struct Hands<'a> {
+    detector: &'a Detector,
+    archive: &'a Archive,
     window: Window,
-    collector: &mut Collector<'_>,
-    interrupt: &Interrupt,
-) -> anyhow::Result<Scanned> {
-    let reached = RefCell::new(Scanned::default());
-    let scan = Scan {
-        window,
-        admits: &|class| is_looked_at(detector, class.clone()),
-        wanted: Wanted { keep: detector.keep(), raw: false },
-        dictionary: detector.dictionary(),
-        sources: detector.sources(),
-        groups: None,
-        cancelled: &|| interrupt.is_stopped(),
-        progress: &|scanned| {
-            reached.replace(scanned.clone());
-        },
-    };
-    let mut worker = detector.worker();
-    let mut failure = None;
-    let searched = archive.scan(&scan, &mut |batch| {
-        let mut outcome = Outcome::default();
-        worker.run(batch, &mut outcome);
-        collector.tally.events += batch.len() as u64;
-        let taken = collector.take_outcome(outcome);
-        collector.progress.matched(collector.tally.events, collector.summary.findings, &batch.origin.path);
-        taken.map_err(|error| {
-            failure = Some(error);
-            Error::Cancelled
+    plan: &'a Plan<'a>,
+    interrupt: &'a Interrupt,
+}
+
+impl Hands<'_> {
+    /// Reads all units; `take` gets what comes of them in their order.
+    fn run(
+        &self,
+        workers: usize,
+        take: &mut dyn FnMut(&Unit<'_>, Read) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let workers = workers.min(self.plan.units.len());
+        let under_way = workers * UNITS_PER_WORKER;
+        let (permit, permits) = bounded(under_way);
+        let (done, results) = bounded(under_way);
+        (0..under_way).try_for_each(|_| permit.send(())).context("the channel of permits is new and open")?;
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for number in 0..workers {
+                let (permits, done, next) = (permits.clone(), done.clone(), &next);
+                thread::Builder::new()
+                    .name(format!("worker {number}"))
+                    .spawn_scoped(scope, move || self.work(next, &permits, &done))
+                    .context("no thread for a worker")?;
+            }
+            drop((permits, done));
+            let collected = self.collect(&results, &permit, take);
+            // Whoever waits for a permit ends, and whoever has a result to hand over.
+            drop((permit, results));
+            collected
         })
-    });
-    match (failure, searched) {
-        (Some(failure), _) => Err(failure),
-        (None, Err(Error::Cancelled)) => Ok(reached.into_inner()),
-        (None, searched) => searched.context("the archive cannot be searched"),
+    }
+
+    /// Puts results back into the order of the units.
+    fn collect(
+        &self,
+        results: &Receiver<(usize, Read)>,
+        permit: &Sender<()>,
+        take: &mut dyn FnMut(&Unit<'_>, Read) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut early = BTreeMap::new();
+        let mut units = self.plan.units.iter().enumerate().peekable();
+        for (number, read) in results {
+            early.insert(number, read);
+            while let Some((_, unit)) = units.next_if(|(number, _)| early.contains_key(number)) {
+                if let Some((_, read)) = early.pop_first() {
+                    take(unit, read)?;
+                    // The workers may have ended already.
+                    let _ = permit.send(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn work(&self, next: &AtomicUsize, permits: &Receiver<()>, done: &Sender<(usize, Read)>) {
+        let mut hand = self.hand();
+        while permits.recv().is_ok() && !self.interrupt.is_stopped() {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(unit) = self.plan.units.get(number) else { return };
+            let read = guard::catch(|| self.read(&mut hand, unit)).unwrap_or_else(|panic| {
+                // What a panic left behind cannot be trusted.
+                hand = self.hand();
+                let failure = format!("internal error, please report it: {panic} (row group {})", unit.group);
+                Read { failure: Some(failure), ..Read::default() }
+            });
+            if done.send((number, read)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn hand(&self) -> (Reader<'_>, Worker<'_>) {
+        let Self { detector, archive, window, .. } = *self;
+        (Reader::new(archive, window, detector.dictionary(), detector.sources()), detector.worker())
+    }
+
+    fn read(&self, (reader, worker): &mut (Reader<'_>, Worker<'_>), unit: &Unit<'_>) -> Read {
+        let mut read = Read::default();
+        let keep = if unit.hit { self.detector.keep() } else { self.keep_elsewhere() };
+        let wanted = Wanted { keep, raw: false };
+        let intel = unit.hit || self.plan.intel_everywhere;
+        let result = reader.read(unit.file, unit.group, wanted, &mut |batch| {
+            read.events += batch.len() as u64;
+            if intel {
+                worker.run(batch, &mut read.outcome);
+            } else {
+                worker.run_rules(batch, &mut read.outcome);
+            }
+            Ok(())
+        });
+        read.failure = result.err().map(|error| error.to_string());
+        read
+    }
+
+    /// Patterns that no value decides look at fields that the dictionary names.
+    fn keep_elsewhere(&self) -> Keep {
+        self.detector.keep_for_rules()
     }
 }
 
 /// What the archive holds of what is asked for, before anything is read.
-fn held(detector: &Detector, archive: &Archive, past: &Past<'_>) -> Coverage {
+fn held(classes: &Classes<'_>, archive: &Archive, past: &Past<'_>) -> Coverage {
     let manifest = archive.manifest();
     let text = |at: Option<i64>| at.map(|at| Timestamp(at).rfc3339(3));
     let touched = |file: &&FileEntry| match file.span() {
@@ -113,8 +341,7 @@ fn held(detector: &Detector, archive: &Archive, past: &Past<'_>) -> Coverage {
     let files: Vec<&FileEntry> = manifest.files.values().filter(touched).collect();
     let mut by_source: BTreeMap<&Source, u64> = BTreeMap::new();
     files.iter().for_each(|file| *by_source.entry(&file.source).or_default() += file.rows);
-    let passed =
-        by_source.into_iter().filter(|(source, _)| !is_looked_at(detector, LogSource::from(*source)));
+    let passed = by_source.into_iter().filter(|(source, _)| !classes.is_looked_at(source));
     let mut log_sources_passed_over = BTreeMap::new();
     for (source, events) in passed {
         *log_sources_passed_over.entry(LogSource::from(source).to_string()).or_default() += events;

@@ -109,6 +109,9 @@ fn read(account: &Account) -> Vec<Line> {
 }
 
 /// What of an archive was searched, and what was not.
+/// Index runs that could not be used are shown up to this many.
+const RUNS_SHOWN: usize = 5;
+
 fn coverage(account: &Account) -> Vec<Line> {
     let Some(coverage) = &account.coverage else { return Vec::new() };
     let end = |text: &Option<String>, open: &str| text.clone().unwrap_or_else(|| open.to_owned());
@@ -125,6 +128,20 @@ fn coverage(account: &Account) -> Vec<Line> {
         counted(coverage.files_searched, "file"),
         grouped(coverage.files_passed_over),
     )));
+    if let Some(index) = &coverage.index {
+        lines.push(Line::Cut(format!(
+            "index: {} in {} hold nothing asked for; {} without a usable index read whole",
+            counted(index.events_ruled_out, "event"),
+            counted(index.files_ruled_out, "file"),
+            counted(index.files_without, "file"),
+        )));
+        for run in index.unusable.iter().take(RUNS_SHOWN) {
+            lines.push(Line::Cut(format!("index not used (`besa archive compact` makes it anew): {run}")));
+        }
+        if index.unusable.len() > RUNS_SHOWN {
+            lines.push(Line::Cut(format!("and {} more", index.unusable.len() - RUNS_SHOWN)));
+        }
+    }
     for (source, events) in &coverage.log_sources_passed_over {
         lines.push(Line::Cut(format!(
             "{source:<44} {:>12}   no rule is about them",

@@ -25,8 +25,8 @@ fn shown(lines: &str) -> Vec<String> {
     shown
 }
 
-/// Keeps evidence, then hunts through both, and once more through a compacted archive; returns the
-/// findings and the folder of the archive, which is called `history`.
+/// Keeps evidence, then hunts through both, by index and by scan, and once more through a compacted
+/// archive; returns the findings and the folder of the archive, which is called `history`.
 pub(crate) fn check(evidence: &[&Path], knowledge: &[&str]) -> (Vec<String>, TempDir) {
     let dir = TempDir::new().unwrap();
     let archive = dir.path().join("history");
@@ -49,14 +49,20 @@ pub(crate) fn equal(evidence: &[&Path], kept: &Path, knowledge: &[&str]) -> Vec<
     let paths: Vec<&str> = evidence.iter().map(|path| text(path)).collect();
     let archive = kept.join("history");
     let live = findings(&[&["-q", "hunt", "-f", "jsonl"], knowledge, paths.as_slice()].concat());
-    let past = findings(
-        &[&["-q", "archive", "hunt", "-f", "jsonl", "--archive", text(&archive)], knowledge].concat(),
-    );
-    let missing: Vec<_> = live.iter().filter(|line| past.binary_search(line).is_err()).take(3).collect();
-    let more: Vec<_> = past.iter().filter(|line| live.binary_search(line).is_err()).take(3).collect();
-    let counts = format!("{knowledge:?}: {} live, {} past", live.len(), past.len());
-    assert!(live == past, "{counts}\nmissing {missing:#?}\nmore {more:#?}");
+    let hunt = ["-q", "archive", "hunt", "-f", "jsonl", "--archive", text(&archive)];
+    for further in [&["--jobs", "3"][..], &["--no-index", "--jobs", "1"]] {
+        let past = findings(&[&hunt, knowledge, further].concat());
+        let missing: Vec<_> = live.iter().filter(|line| past.binary_search(line).is_err()).take(3).collect();
+        let more: Vec<_> = past.iter().filter(|line| live.binary_search(line).is_err()).take(3).collect();
+        let counts = format!("{knowledge:?} {further:?}: {} live, {} past", live.len(), past.len());
+        assert!(live == past, "{counts}\nmissing {missing:#?}\nmore {more:#?}");
+    }
     live
+}
+
+fn compact(archive: &Path) {
+    let output = run(&["-q", "archive", "compact", "--archive", text(archive)]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
 }
 
 #[test]
@@ -67,8 +73,8 @@ fn the_scenario_is_found_in_the_archive_as_in_the_evidence() {
     let members: Vec<&Path> = members.iter().map(std::path::PathBuf::as_path).collect();
     let (found, dir) = check(&members, &["--intel", text(&intel)]);
     assert!(found.len() > 300, "{}", found.len());
-    let (without_intel, _) = check(&members, &[]);
-    assert!(!without_intel.is_empty() && without_intel.len() < found.len());
+    let of_intel = equal(&members, dir.path(), &["--intel", text(&intel), "--intel-only"]);
+    assert!(!of_intel.is_empty() && of_intel.len() < found.len(), "{}", of_intel.len());
     looked_after(&dir.path().join("history"));
 }
 
@@ -84,8 +90,6 @@ fn looked_after(archive: &Path) {
     assert_eq!(code(&at("verify", &[])), 0);
     let before = stats(archive);
     assert!(before["events"].as_u64().unwrap() > 1_000 && before["partitions"].as_u64().unwrap() > 10);
-    assert_eq!(code(&at("compact", &[])), 0);
-    assert_eq!(stats(archive)["events"], before["events"]);
     assert_eq!(code(&at("hold", &["case-7"])), 0);
     assert_eq!(code(&at("retain", &["--days", "1"])), 0);
     assert_eq!(stats(archive)["events"], before["events"], "a hold keeps everything");
@@ -98,16 +102,44 @@ fn looked_after(archive: &Path) {
     assert_eq!(code(&at("hunt", &hunt)), 0);
     let told: Value = serde_json::from_slice(&std::fs::read(&account).unwrap()).unwrap();
     assert_eq!(told["coverage"]["events_held"], before["events"]);
-    assert_eq!(told["events"], before["events"]);
+    let ruled_out = told["coverage"]["index"]["events_ruled_out"].as_u64().unwrap();
+    assert!(ruled_out > 0, "{told}");
+    assert_eq!(told["events"].as_u64().unwrap() + ruled_out, before["events"].as_u64().unwrap());
+    assert_eq!(told["coverage"]["index"]["files_without"], 0);
+    let without = [&hunt[..], &["--no-index"]].concat();
+    assert_eq!(code(&at("hunt", &without)), 0);
+    let told: Value = serde_json::from_slice(&std::fs::read(&account).unwrap()).unwrap();
+    assert_eq!((&told["events"], &told["coverage"]["index"]), (&before["events"], &Value::Null));
+    index_lost(archive, &hunt, &account);
     let first = first_data_file(&archive.join("data"));
     std::fs::remove_file(&first).unwrap();
-    let output = at("hunt", &hunt);
+    assert_eq!(code(&at("hunt", &hunt)), 0, "the index knows that nothing was there");
+    let output = at("hunt", &without);
     assert_eq!(code(&output), 2, "a missing file is no `nothing found`");
     assert!(stderr(&output).contains("NOT SEARCHED"), "{}", stderr(&output));
     assert_eq!(code(&at("verify", &[])), 1);
     assert_eq!(code(&at("hold", &["case-7", "--release"])), 0);
     assert_eq!(code(&at("retain", &["--days", "1"])), 0);
     assert!(stats(archive)["events"].as_u64() < before["events"].as_u64());
+}
+
+/// Index runs are lost: their files are read whole, that is said, and `compact` makes them anew.
+fn index_lost(archive: &Path, hunt: &[&str], account: &Path) {
+    let coverage = || -> Value {
+        let output = run(&[&["archive", "hunt", "--archive", text(archive)], hunt].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let told: Value = serde_json::from_slice(&std::fs::read(account).unwrap()).unwrap();
+        told["coverage"].clone()
+    };
+    std::fs::remove_dir_all(archive.join("index")).unwrap();
+    let lost = coverage();
+    assert_eq!(lost["files_searched"], lost["index"]["files_without"]);
+    assert_eq!(lost["index"]["events_ruled_out"], 0);
+    assert!(lost["index"]["unusable"][0].as_str().unwrap().contains("missing"), "{lost}");
+    compact(archive);
+    let again = coverage();
+    assert_eq!((&again["index"]["files_without"], &again["index"]["unusable"]), (&json!(0), &json!([])));
+    assert_eq!(code(&run(&["archive", "verify", "--archive", text(archive)])), 0);
 }
 
 fn first_data_file(folder: &Path) -> std::path::PathBuf {

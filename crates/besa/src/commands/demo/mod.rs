@@ -58,7 +58,8 @@ pub(super) fn demo(arguments: &DemoArgs, terminal: &Terminal) -> anyhow::Result<
     let options = Options { scale: arguments.scale, seed: arguments.seed };
     let written = write_shown(&dir, &options, terminal)?;
     // The published indicators alone: those that the replay invented are for the allies to share.
-    let published = IntelArgs { intel: vec![dir.join("intel").join("homeland-justice.json")] };
+    let published =
+        IntelArgs { intel: vec![dir.join("intel").join("homeland-justice.json")], ..IntelArgs::default() };
     let knowledge = Knowledge::load(&RuleArgs::default(), &published, SCOPE, false)?;
     let Some(hunted) = run(&dir, &knowledge, terminal)? else {
         terminal.say("Interrupted.\n");
