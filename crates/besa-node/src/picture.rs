@@ -84,7 +84,8 @@ pub fn picture(
         }
         let mut reader = Reader::default();
         if let Some(inbox) = places.inboxes.get(member) {
-            each_entry(store, *inbox, &mut 0, &mut |_, reply| {
+            // Nobody replies to what was not there yet.
+            each_entry(store, *inbox, &mut stored.seq.clone(), &mut |_, reply| {
                 if reply.member() == member {
                     reader.take(store, &entry, &reply);
                 }

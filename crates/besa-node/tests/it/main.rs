@@ -2,5 +2,6 @@
 
 mod exchange;
 mod malice;
+mod partition;
 mod support;
 mod trouble;

@@ -116,6 +116,10 @@ impl Ally {
         Desk::open(Arc::clone(&self.store), &self.data(), now()).unwrap()
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/api/", self.port)
     }

@@ -19,7 +19,7 @@ pub(crate) use archive::{
 pub(crate) use authority::{
     AuthorityCommand, ChainVerifyArgs, CharterCommand, KeyArgs, NewFile, ReleaseCheckArgs,
 };
-pub(crate) use bench::BenchArgs;
+pub(crate) use bench::{BenchAllianceArgs, BenchArgs, BenchCommand};
 pub(crate) use exchange::{IntelCommand, PeerArgs, TaxiiCommand};
 pub(crate) use hunt::{DemoArgs, ExplainArgs, FindingsArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
 pub(crate) use member::{

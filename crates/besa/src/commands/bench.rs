@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::hunt::{check_paths, workers};
-use crate::cli::{BenchArgs, Format, Tlp};
+use crate::cli::{BenchArgs, BenchCommand, Format, Tlp};
 use crate::hunt::clock::of_process;
 use crate::hunt::defects::DefectLog;
 use crate::hunt::interrupt::Interrupt;
@@ -23,6 +23,9 @@ use crate::output::{self, Report};
 use crate::terminal::{Paint, Terminal, counted, grouped, sized};
 
 pub(super) fn bench(arguments: &BenchArgs, terminal: &Terminal) -> anyhow::Result<u8> {
+    if let Some(BenchCommand::Alliance(arguments)) = &arguments.what {
+        return super::bench_alliance::bench(arguments, terminal);
+    }
     check_paths(&arguments.evidence)?;
     if arguments.evidence.iter().any(|path| path.as_os_str() == "-") {
         bail!("the evidence is read several times; standard input can be read once");

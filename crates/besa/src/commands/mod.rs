@@ -6,6 +6,7 @@ mod audit;
 mod authority;
 mod backup;
 mod bench;
+mod bench_alliance;
 mod chain;
 mod charter;
 mod charter_spec;

@@ -33,7 +33,7 @@ mod expected;
 mod facts;
 mod indicators;
 mod intel;
-mod rng;
+pub(crate) mod rng;
 mod rule_ids;
 mod sink;
 mod streams;

@@ -7,17 +7,17 @@ use sha2::{Digest, Sha256};
 
 /// A generator.
 #[derive(Clone, Debug)]
-pub(super) struct Rng([u64; 4]);
+pub(crate) struct Rng([u64; 4]);
 
 impl Rng {
     /// The generator of a seed and a label.
-    pub(super) fn new(seed: u64, label: &str) -> Self {
+    pub(crate) fn new(seed: u64, label: &str) -> Self {
         let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(label).finalize();
         let mut state = digest.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte));
         Self(std::array::from_fn(|_| splitmix(&mut state)))
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         let s = &mut self.0;
         let result = s[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let t = s[1] << 17;
@@ -31,41 +31,41 @@ impl Rng {
     }
 
     /// Uniform in `0..bound`; 0 for a bound of 0. The bias is below 2^-32 for our bounds.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// Uniform in `low..high`.
-    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high.saturating_sub(low))
     }
 
     /// Uniform in `[0, 1)`.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 
     /// A whole number whose mean is `mean`.
-    pub(super) fn round(&mut self, mean: f64) -> u64 {
+    pub(crate) fn round(&mut self, mean: f64) -> u64 {
         mean as u64 + u64::from(self.chance(mean.fract()))
     }
 
-    pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len() as u64) as usize]
     }
 
     /// Like [`Rng::pick`], with the first ones far more often, as names and pages are in life.
-    pub(super) fn pick_skewed<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub(crate) fn pick_skewed<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let skewed = self.unit().powi(2) * from.len() as f64;
         &from[(skewed as usize).min(from.len() - 1)]
     }
 
     /// The position of a weight drawn in proportion.
-    pub(super) fn weighted(&mut self, weights: &[u32]) -> usize {
+    pub(crate) fn weighted(&mut self, weights: &[u32]) -> usize {
         let mut at = self.below(weights.iter().map(|weight| u64::from(*weight)).sum());
         for (index, weight) in weights.iter().enumerate() {
             if at < u64::from(*weight) {
@@ -77,18 +77,18 @@ impl Rng {
     }
 
     /// Lower-case letters.
-    pub(super) fn letters(&mut self, len: usize) -> String {
+    pub(crate) fn letters(&mut self, len: usize) -> String {
         (0..len).map(|_| char::from(b'a' + self.below(26) as u8)).collect()
     }
 
     /// Letters and digits as Zeek's uids have them.
-    pub(super) fn base62(&mut self, len: usize) -> String {
+    pub(crate) fn base62(&mut self, len: usize) -> String {
         const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         (0..len).map(|_| char::from(*self.pick(DIGITS))).collect()
     }
 
     /// A GUID in braces, upper case.
-    pub(super) fn guid(&mut self) -> String {
+    pub(crate) fn guid(&mut self) -> String {
         let (a, b) = (self.next(), self.next());
         format!(
             "{{{:08X}-{:04X}-{:04X}-{:04X}-{:012X}}}",

@@ -59,3 +59,26 @@ fn unrouted_rules_look_at_every_event() {
     assert_eq!(code(&run(&["bench", "-"])), 2);
     assert_eq!(code(&run(&["bench", "/does/not/exist"])), 2);
 }
+
+#[test]
+fn an_alliance_answers_what_was_planted() {
+    let arguments = [
+        "-q",
+        "bench",
+        "alliance",
+        "--nodes",
+        "3",
+        "--days",
+        "2",
+        "--events",
+        "50",
+        "--releases",
+        "4",
+        "--json",
+    ];
+    let output = run(&arguments);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let measured: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(measured["hits"], measured["hits_planted"]);
+    assert!(measured["answers_ms"]["p99"].as_f64().unwrap() > 0.0);
+}
