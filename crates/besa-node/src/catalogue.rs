@@ -4,18 +4,12 @@ use std::borrow::Cow;
 
 use besa_alliance::member::MemberId;
 use besa_alliance::policy::{Catalogue, Held};
-use besa_intel::{Store, Stored};
-use besa_stix::marking::TLP_2_RED;
-use besa_stix::object::Object;
-
-use crate::places;
+use besa_intel::{Sender, Store, Stored};
 
 /// See the module.
 pub struct Shelf<'a> {
     /// The store.
     pub store: &'a dyn Store,
-    /// The members, by whose accounts the sender of an object is told.
-    pub members: &'a [MemberId],
     /// This node's member.
     pub me: &'a MemberId,
 }
@@ -27,16 +21,15 @@ impl std::fmt::Debug for Shelf<'_> {
 }
 
 impl Shelf<'_> {
-    /// An object with where it came from. Under which markings an ally released it is not looked up
-    /// here, so it counts as TLP:RED: its creator gets it back, and nobody else.
+    /// An object with where it came from and the markings under which it came.
     pub fn held<'h>(&self, stored: Stored) -> Held<'h> {
-        let creator =
-            Object::parse(&stored.raw).ok().and_then(|object| object.header().created_by_ref.clone());
-        let creator = creator.and_then(|creator| MemberId::parse(&creator.to_ascii_lowercase()).ok());
-        let sender = self.members.iter().find(|member| places::account(member) == stored.who).cloned();
-        let from = sender.clone().or(creator.filter(|id| id != self.me && self.members.contains(id)));
-        let under = if sender.is_some() { vec![TLP_2_RED.to_owned()] } else { Vec::new() };
-        Held { raw: Cow::Owned(stored.raw), from, under: Cow::Owned(under) }
+        let from = match &stored.origin.from {
+            Sender::Here => None,
+            Sender::Member(member) if member == self.me.as_str() => None,
+            Sender::Member(member) => Some(MemberId::parse(member).unwrap_or_else(|_| stranger())),
+            Sender::Outside => Some(stranger()),
+        };
+        Held { raw: Cow::Owned(stored.raw), from, under: Cow::Owned(stored.origin.under) }
     }
 }
 
@@ -45,4 +38,10 @@ impl Catalogue for Shelf<'_> {
         let found = self.store.object(id, None).ok()??;
         Some(Shelf::held(self, found))
     }
+}
+
+/// Somebody who is no member of any charter.
+#[expect(clippy::expect_used, reason = "a constant")]
+fn stranger() -> MemberId {
+    MemberId::parse("identity--00000000-0000-0000-0000-000000000000").expect("a well-formed identity")
 }

@@ -12,12 +12,12 @@
 //! An object that differs from the one signed never gets into the store, so that nobody can spoil
 //! an id by coming first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use besa_alliance::charter::{Charter, KeyStatement};
 use besa_alliance::directory::Directory;
-use besa_alliance::entry::Entry;
+use besa_alliance::entry::{Content, Entry};
 use besa_alliance::log::Head;
 use besa_alliance::member::{Digest, MemberId};
 use besa_alliance::proof::Proof;
@@ -25,7 +25,8 @@ use besa_alliance::refusal::Refusal;
 use besa_alliance::signed::{Kind, id_of};
 use besa_exchange::taxii::server::Inlet;
 use besa_intel::{
-    AuditEntry, Batch, Candidate, Collection, Prepared, Receipt, Store, StoreError, Time, micros,
+    AuditEntry, Batch, Candidate, Collection, Origin, Prepared, Receipt, Sender, Store, StoreError, Time,
+    micros,
 };
 use besa_stix::object::Object;
 
@@ -68,6 +69,30 @@ struct Aftermath {
     revoked: bool,
 }
 
+/// The entries that brought the objects of a request.
+#[derive(Default)]
+struct Came {
+    entries: Vec<Arc<Entry>>,
+}
+
+impl Came {
+    /// From whom the objects are and what binds them. Those of one request share it: of several
+    /// entries the markings of all bind each, which may be stricter than it had to be.
+    fn origin(&self, sender: &MemberId) -> (Origin, Option<String>) {
+        let members: BTreeSet<&MemberId> = self.entries.iter().map(|entry| entry.member()).collect();
+        let digests: BTreeSet<&Digest> = self.entries.iter().map(|entry| &entry.digest).collect();
+        let markings = self.entries.iter().flat_map(|entry| &entry.envelope().object_marking_refs);
+        let under: BTreeSet<String> = markings.cloned().collect();
+        let from = if members.len() == 1 { members.first().copied() } else { None };
+        let origin = Origin {
+            from: Sender::Member(from.unwrap_or(sender).to_string()),
+            under: under.into_iter().collect(),
+        };
+        let release = if digests.len() == 1 { self.entries.first().map(|entry| entry.id()) } else { None };
+        (origin, release)
+    }
+}
+
 impl Gate {
     /// A gate over what is known.
     pub fn new(
@@ -101,9 +126,11 @@ impl Gate {
                 self.judge_signed(&mut known, object, now, &mut after);
             }
         }
+        let mut came = Came::default();
         for object in &mut batch.objects {
-            self.judge_plain(sender, object, now, &mut after);
+            self.judge_plain(sender, object, now, &mut came, &mut after);
         }
+        (batch.origin, batch.release) = came.origin(sender);
         let receipt = self.store.add_objects(batch)?;
         self.conclude(sender, after, now);
         self.bell.ring();
@@ -129,11 +156,30 @@ impl Gate {
             return self.own_entry(&entry);
         }
         let refusal = match known.admit(entry.clone(), &self.me, now) {
-            Ok(_) => return Ok(()),
+            Ok(_) => {
+                self.compare(known, &entry);
+                return Ok(());
+            }
             Err(refusal) => refusal,
         };
         after.proofs.extend(self.proof_of(known, &entry, &refusal, now));
         Err(refusal)
+    }
+
+    /// Holds the heads that a witness names against those that are held: a difference means that
+    /// somebody shows different logs to different allies.
+    fn compare(&self, known: &Known, entry: &Entry) {
+        let Content::Witness(witness) = entry.content() else { return };
+        for head in &witness.heads {
+            let ours = known.held(&head.entry_log, head.entry_sequence);
+            if ours.is_some_and(|ours| ours != head.entry_sha256) {
+                let (member, number) = (&head.entry_member, head.entry_sequence);
+                tracing::error!(
+                    witness = %entry.member(), %member, number,
+                    "the witness has another entry there than this node: a fork"
+                );
+            }
+        }
     }
 
     /// An entry of one's own that comes back is fine if it was made here.
@@ -198,24 +244,32 @@ impl Gate {
         Ok(())
     }
 
-    fn judge_plain(&self, sender: &MemberId, object: &mut Prepared, now: Time, after: &mut Aftermath) {
+    fn judge_plain(
+        &self,
+        sender: &MemberId,
+        object: &mut Prepared,
+        now: Time,
+        came: &mut Came,
+        after: &mut Aftermath,
+    ) {
         let Ok(candidate) = object.as_ref() else { return };
         if kind_of(candidate).is_some() {
             return;
         }
-        if let Err(refusal) = self.released(sender, candidate, now, after) {
-            refuse(object, &refusal, after);
+        match self.released(sender, candidate, now, after) {
+            Ok(entry) => came.entries.extend(entry),
+            Err(refusal) => refuse(object, &refusal, after),
         }
     }
 
-    /// Whether an entry brings an object, or it is held with this very text.
+    /// The entry that brings an object; none if it is held with this very text.
     fn released(
         &self,
         sender: &MemberId,
         candidate: &Candidate,
         now: Time,
         after: &mut Aftermath,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Arc<Entry>>, Refusal> {
         let text = candidate.raw();
         let (entries, members) = {
             let known = self.known();
@@ -231,7 +285,7 @@ impl Gate {
         let mut reason = None;
         for entry in &entries {
             match entry.check_object(text, |id| members.contains(id)) {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(Some(Arc::clone(entry))),
                 Err(refusal) => {
                     self.at_fault(sender, entry, text, &refusal, now, after);
                     reason = Some(refusal);
@@ -239,7 +293,7 @@ impl Gate {
             }
         }
         match reason {
-            _ if self.is_held(text) => Ok(()),
+            _ if self.is_held(text) => Ok(None),
             Some(refusal) => Err(refusal),
             None => Err(Refusal::NotReleased(candidate.id().to_owned())),
         }

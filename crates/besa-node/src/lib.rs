@@ -16,6 +16,7 @@
 //! | [`intake`] | what came in whole: accepted, quarantined, withdrawn; receipts |
 //! | [`hunt`] | questions of allies, in a fair queue, and their signed answers |
 //! | [`courier`] | what is for an ally goes to it, in order, whatever fails meanwhile |
+//! | [`witness`] | heads of others' logs, countersigned |
 //! | [`picture`] | who has answered what |
 //! | [`node`] | all of it in threads |
 //!
@@ -48,6 +49,7 @@ pub mod picture;
 pub mod places;
 pub mod release;
 pub mod settings;
+pub mod witness;
 
 pub use error::NodeError;
 pub use node::{Clock, Node};

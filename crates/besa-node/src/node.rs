@@ -19,6 +19,7 @@ use crate::journal::Journal;
 use crate::known::Known;
 use crate::places::Places;
 use crate::settings::Settings;
+use crate::witness::Witness;
 
 /// Tells the time.
 pub type Clock = fn() -> Time;
@@ -29,6 +30,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const CHAIN_LOOKS: u64 = 50;
 /// How often an ally is asked for what it has for us.
 const FETCH_EVERY: Duration = Duration::from_secs(60);
+/// How often a witness states the heads that have moved.
+const WITNESS_EVERY: Duration = Duration::from_secs(2);
 /// A thread that hears nothing looks by itself after so long.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -117,6 +120,7 @@ impl Node {
             judge,
         )?;
         open.into_iter().for_each(|question| queue.push(question));
+        let witness = Witness::new(Arc::clone(&gate), Arc::clone(&journal), me.clone());
         let answerer = Answerer {
             hunter,
             gate: Arc::clone(&gate),
@@ -135,6 +139,7 @@ impl Node {
         node.run("look", Looking { store, settings, gate: Arc::clone(&node.gate), clock }, look)?;
         node.run("intake", (intake, Arc::clone(&node.queue), clock), take_in)?;
         node.run("answers", (answerer, Arc::clone(&node.queue), clock), answer)?;
+        node.run("witness", (witness, clock), countersign)?;
         for courier in couriers {
             node.run("courier", (courier, clock), carry)?;
         }
@@ -242,6 +247,15 @@ fn answer(work: (Answerer, Arc<Queue>, Clock), bell: &Bell) {
         }
         if !bell.wait(&mut seen, IDLE) {
             return;
+        }
+    }
+}
+
+fn countersign(work: (Witness, Clock), bell: &Bell) {
+    let (mut witness, clock) = work;
+    while bell.pause(WITNESS_EVERY) {
+        if let Err(error) = witness.state(clock()) {
+            report("heads cannot be witnessed", &error, bell);
         }
     }
 }

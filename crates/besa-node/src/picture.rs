@@ -1,6 +1,6 @@
 //! The alliance's picture of a release: who has it, who used it, who was hit, who is late.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use besa_alliance::answer::{Seen, read_sighting};
 use besa_alliance::directory::Directory;
@@ -51,6 +51,8 @@ pub struct Picture {
     pub objects: u64,
     /// Its readers.
     pub readers: BTreeMap<MemberId, Reader>,
+    /// Witnesses that have stated to have it, or what follows it in its log.
+    pub witnesses: BTreeSet<MemberId>,
 }
 
 impl Picture {
@@ -77,7 +79,7 @@ pub fn picture(
     }
     let limits = &directory.charter().contents.limits;
     let age = now.unix_seconds() - entry.created.unix_seconds();
-    let mut readers = BTreeMap::new();
+    let (mut readers, mut witnesses) = (BTreeMap::new(), BTreeSet::new());
     for member in directory.charter().contents.active().map(|member| &member.identity_ref) {
         if member == me || !entry.envelope().audience.includes(member) {
             continue;
@@ -88,6 +90,7 @@ pub fn picture(
             each_entry(store, *inbox, &mut stored.seq.clone(), &mut |_, reply| {
                 if reply.member() == member {
                     reader.take(store, &entry, &reply);
+                    witnesses.extend(has_witnessed(&entry, &reply).then(|| member.clone()));
                 }
                 Ok(true)
             })?;
@@ -96,7 +99,15 @@ pub fn picture(
         readers.insert(member.clone(), reader);
     }
     let objects = entry.content().lines() as u64;
-    Ok(Picture { release: entry.id(), created: entry.created.to_millis_text(), objects, readers })
+    Ok(Picture { release: entry.id(), created: entry.created.to_millis_text(), objects, readers, witnesses })
+}
+
+fn has_witnessed(entry: &Entry, reply: &Entry) -> bool {
+    let Content::Witness(witness) = reply.content() else { return false };
+    witness.heads.iter().any(|head| {
+        head.entry_log == entry.log()
+            && (head.entry_sequence > entry.sequence() || head.entry_sha256 == entry.digest)
+    })
 }
 
 impl Reader {

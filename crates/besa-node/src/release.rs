@@ -207,8 +207,7 @@ pub(crate) fn judging<T>(
 ) -> T {
     let charter = &directory.charter().contents;
     let membership = Membership::of(&charter.members);
-    let members: Vec<MemberId> = charter.members.iter().map(|member| member.identity_ref.clone()).collect();
-    let shelf = Shelf { store, members: &members, me };
+    let shelf = Shelf { store, me };
     let policy = Policy {
         releaser: me,
         recipient,

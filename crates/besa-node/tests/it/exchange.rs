@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use besa_alliance::entry::Audience;
 use besa_alliance::intake::{Decision, Word, fingerprint};
+use besa_intel::Sender;
 use besa_node::hunt::send;
 use besa_node::settings::Answers;
 
@@ -35,11 +36,15 @@ fn a_release_is_received_searched_and_answered_by_every_ally() {
     assert_eq!((start.as_str(), end.as_str()), ("2020-09-13T12:26:40.000Z", "2023-11-14T22:13:20.000Z"));
     assert_eq!(sources, ["zeek/dns"]);
     assert_eq!((reader(4).accepted, reader(4).answer_ms), (2, None));
+    until("the witness has it", || allies[0].picture(&release).witnesses.contains(&id(3)));
     for ally in &allies[1..] {
         assert_eq!(ally.listed("alliance-accepted"), [indicator_id(1), indicator_id(2)]);
         // Byte for byte.
         let stored = ally.store.object(&indicator_id(1), None).unwrap().unwrap();
         assert_eq!(stored.raw, indicator(1, 1, &domain(1)));
+        // From whom, and under what.
+        assert_eq!(stored.origin.from, Sender::Member(id(1).to_string()));
+        assert_eq!(stored.origin.under, [besa_stix::marking::TLP_2_GREEN]);
     }
 }
 

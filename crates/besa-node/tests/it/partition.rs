@@ -119,10 +119,10 @@ fn after_a_partition_all_honest_logs_agree() {
             let cut = if round % 2 == 1 { 200 + u64::from(round) * 331 } else { 0 };
             wire.cut_after.store(cut, Ordering::SeqCst);
         }
-        for author in 0..allies.len() {
-            let number = round * 10 + u32::try_from(author).unwrap();
-            allies[author].import(&[indicator(allies[author].number, number, &domain(number))]);
-            let mut done = allies[author].release(&[indicator_id(number)], &Audience::Charter);
+        for (author, ally) in allies.iter().enumerate() {
+            let number = round * 10 + u32::from(ally.number);
+            ally.import(&[indicator(ally.number, number, &domain(number))]);
+            let mut done = ally.release(&[indicator_id(number)], &Audience::Charter);
             releases.push((author, done.entries.remove(0).0.id()));
         }
         std::thread::sleep(Duration::from_millis(100));

@@ -40,7 +40,12 @@ fn member(number: u8) -> Member {
         name: format!("CSIRT {number}"),
         nation: None,
         state: MemberState::Active,
-        roles: BTreeSet::from([Role::Publisher]),
+        // The last of three is a witness.
+        roles: if number == 3 {
+            BTreeSet::from([Role::Publisher, Role::Witness])
+        } else {
+            BTreeSet::from([Role::Publisher])
+        },
         authority_key: authority(number).id(),
         node_keys: vec![NodeKey {
             node_key: node_key(number).id(),
