@@ -1,10 +1,12 @@
 //! A member with valid keys that cheats, over the wire: refused, recorded, and proved to the others.
 
+use besa_alliance::charter::{KeyContents, KeyStatement, PinnedHead, Revocation};
 use besa_alliance::entry::{Audience, Content, Entry, Envelope, Release, released_object};
 use besa_alliance::keys::SecretKey;
 use besa_alliance::member::Digest;
 use besa_exchange::taxii::client::{Client, Login, Pushed, Trust};
 use besa_node::places;
+use besa_node::settings::Answers;
 use besa_server::now;
 use besa_stix::marking::TLP_2_GREEN;
 
@@ -171,7 +173,7 @@ fn an_inbox_is_not_read_by_its_sender_and_no_other_is_written() {
 #[test]
 fn a_removed_member_says_nothing_more() {
     let first = charter(4);
-    let mut allies = alliance_of(&first, besa_node::settings::Answers::Automatic);
+    let mut allies = alliance_of(&first, Answers::Automatic);
     allies[0].start();
     allies[2].start();
     let mut cheat = Cheat::against(&allies[0]);
@@ -192,4 +194,60 @@ fn a_removed_member_says_nothing_more() {
     let more = cheat.next(&[&two]);
     assert_eq!(cheat.refused(&[more.text(), two]), ["not-active", "not-released"]);
     until("it spread", || allies[2].node().gate().known().directory.charter().contents.sequence == 1);
+}
+
+#[test]
+fn a_flood_is_refused_and_proved() {
+    let mut contents = charter(2).contents;
+    contents.limits.entries_per_hour = 3;
+    let mut allies = alliance_of(&sign(contents, now(), 1..=2), Answers::Automatic);
+    allies[0].start();
+    let mut cheat = Cheat::against(&allies[0]);
+    for number in 1..=3 {
+        let object = indicator(2, number, &domain(number));
+        let entry = cheat.next(&[&object]).text();
+        assert!(cheat.refused(&[entry, object]).is_empty());
+    }
+    let object = indicator(2, 4, &domain(4));
+    let entry = cheat.next(&[&object]).text();
+    assert_eq!(cheat.refused(&[entry, object]), ["over-limit", "not-released"]);
+    assert_eq!(proofs(&allies[0], places::SENT), ["over-limit"]);
+}
+
+/// A stolen key: what it signed after the head that its member stands by is out of use, what came
+/// before stays, and it signs nothing more.
+#[test]
+fn what_a_stolen_key_signed_is_taken_out_of_use() {
+    let mut allies = alliance(2);
+    allies[0].start();
+    let mut cheat = Cheat::against(&allies[0]);
+    let mut entries = Vec::new();
+    for number in 1..=2 {
+        let object = indicator(2, number, &domain(number));
+        let entry = cheat.next(&[&object]);
+        assert!(cheat.refused(&[entry.text(), object]).is_empty());
+        entries.push(entry);
+    }
+    until("both are used", || allies[0].listed("alliance-accepted") == [indicator_id(1), indicator_id(2)]);
+    let stood_by =
+        PinnedHead { head_log: entries[0].log(), head_sequence: 1, head_sha256: entries[0].digest };
+    let revocation = Revocation {
+        node_key: node_key(2).id(),
+        revoked_from: now(),
+        compromised: true,
+        heads: vec![stood_by],
+    };
+    let contents = KeyContents {
+        alliance: cheat.alliance,
+        created_by_ref: id(2),
+        certified: Vec::new(),
+        revocations: vec![revocation],
+    };
+    let statement = KeyStatement::sign(now(), contents, &authority(2)).unwrap();
+    // It comes over the wire like anything else, from whoever has it.
+    assert!(cheat.refused(&[statement.text()]).is_empty());
+    until("the second is out of use", || allies[0].listed("alliance-accepted") == [indicator_id(1)]);
+    let object = indicator(2, 3, &domain(3));
+    let entry = cheat.next(&[&object]).text();
+    assert_eq!(cheat.refused(&[entry, object]), ["revoked-key", "not-released"]);
 }
