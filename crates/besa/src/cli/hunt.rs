@@ -119,6 +119,17 @@ pub(crate) struct IntelArgs {
     /// No rules, not even the built-in pack: indicators, patterns and rules of the intelligence alone.
     #[arg(long, requires = "intel", conflicts_with = "rules")]
     pub(crate) intel_only: bool,
+
+    /// Also what allies released and this node uses: the node's data folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allies: Option<String>,
+}
+
+impl IntelArgs {
+    /// Whether no intelligence was named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.intel.is_empty() && self.allies.is_none()
+    }
 }
 
 /// Replay a real attack and hunt it.

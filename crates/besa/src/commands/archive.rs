@@ -65,7 +65,7 @@ fn say(terminal: &Terminal, line: &str) -> anyhow::Result<()> {
 fn add(arguments: &ArchiveAddArgs, terminal: &Terminal) -> anyhow::Result<u8> {
     check_paths(&arguments.evidence)?;
     let asked = &arguments.findings;
-    let hunts = !(arguments.rules.rules.is_empty() && arguments.intel.intel.is_empty());
+    let hunts = !(arguments.rules.rules.is_empty() && arguments.intel.is_empty());
     if hunts && arguments.json && asked.out.is_none() {
         bail!("findings and `--json` both go to standard output; give `--out FILE` for the findings");
     }

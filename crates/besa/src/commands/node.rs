@@ -44,7 +44,7 @@ impl DataArgs {
     }
 
     /// Opens a store that must be there.
-    pub(super) fn open_existing(&self) -> Result<Arc<dyn Store>> {
+    pub(crate) fn open_existing(&self) -> Result<Arc<dyn Store>> {
         if !self.is_postgres() && !self.file()?.exists() {
             bail!("there is no store in `{}`", self.data);
         }

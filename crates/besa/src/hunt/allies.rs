@@ -1,12 +1,15 @@
-//! What an ally asks for, searched in this node's archive.
+//! What allies release: searched in this node's archive for them, and used in its own hunts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use besa_archive::{Archive, Error, Window};
 use besa_detect::Scope;
+use besa_intel::PageQuery;
 use besa_node::hunt::{Hunter, Searched, Sight};
+use besa_node::places;
 use besa_stix::time::Instant;
 
 use super::account::Account;
@@ -16,6 +19,7 @@ use super::knowledge::Knowledge;
 use super::progress::Progress;
 use super::retro::{self, Past};
 use super::summary::{RuleSummary, Summary};
+use crate::cli::DataArgs;
 
 /// Most sources that one answer names.
 const SOURCES_MAX: usize = besa_alliance::answer::SOURCES_MAX - 1;
@@ -60,6 +64,24 @@ impl Hunter for ArchiveHunter {
             return Err("the search was interrupted".to_owned());
         }
         Ok(searched(&hunted.account, &hunted.summary))
+    }
+}
+
+/// The objects of allies that a node uses, as a list of STIX objects.
+pub(crate) fn in_use(data: &str) -> anyhow::Result<Vec<u8>> {
+    let store = DataArgs { data: data.to_owned() }.open_existing()?;
+    let collections = store.directory()?.collections;
+    let found = collections.iter().find(|one| one.alias.as_deref() == Some(places::ACCEPTED));
+    let found = found.with_context(|| format!("`{data}` has not joined an alliance"))?;
+    let mut query = PageQuery { types: vec!["indicator".to_owned()], ..PageQuery::default() };
+    let mut texts = Vec::new();
+    loop {
+        let page = store.page(found.key, &query)?;
+        texts.extend(page.entries.into_iter().map(|entry| entry.raw));
+        if !page.more {
+            return Ok(format!("[{}]", texts.join(",")).into_bytes());
+        }
+        query.after = page.next;
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use besa_detect::intel::{Intel, Place, Refusal};
+use besa_detect::intel::{Intel, Loaded, Place, Refusal};
 use besa_detect::{Detector, Scope};
 use besa_sigma::{Loader, Placeholders, RuleSet, limits};
 use serde::Serialize;
@@ -60,6 +60,10 @@ impl Knowledge {
     ) -> anyhow::Result<Self> {
         let mut taken = TakenIntel::default();
         intel::each_file(&intel.intel, &mut |origin, bytes| taken.file(origin, &bytes))?;
+        if let Some(data) = &intel.allies {
+            // Allies may have released nothing yet; that is no mistake of the user's.
+            taken.load(&format!("allies of {data}"), &super::allies::in_use(data)?);
+        }
         let mut reader = if intel.intel_only {
             RuleReader::new(&rules.placeholder, keep_texts)
         } else {
@@ -86,8 +90,7 @@ impl Knowledge {
     /// compiled is among the refused.
     pub(crate) fn of_intel(origin: &str, bytes: &[u8], scope: Scope) -> Self {
         let mut taken = TakenIntel::default();
-        let loaded = taken.intel.load(origin, bytes);
-        taken.refused.extend(loaded.refusals.iter().map(of_intel));
+        taken.load(origin, bytes);
         let mut reader = RuleReader::new(&[], false);
         for sigma in std::mem::take(&mut taken.intel.sigma) {
             reader.add(&format!("{} ({})", sigma.origin, sigma.indicator), sigma.text.as_bytes());
@@ -141,6 +144,15 @@ impl TakenIntel {
     /// A file that the user named and that holds nothing of use: a typing error here must not
     /// look like "nothing found".
     fn file(&mut self, origin: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let loaded = self.load(origin, bytes);
+        if loaded.values + loaded.patterns + loaded.sigma == 0 {
+            let first = loaded.refusals.first().map_or("it is empty", |refusal| refusal.reason.as_str());
+            bail!("intelligence `{origin}` holds no indicator that can be used: {first}");
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, origin: &str, bytes: &[u8]) -> Loaded {
         let loaded = self.intel.load(origin, bytes);
         self.refused.extend(loaded.refusals.iter().map(of_intel));
         let unlisted = loaded.refused.saturating_sub(loaded.refusals.len());
@@ -153,11 +165,7 @@ impl TakenIntel {
                 reason: format!("{unlisted} more entries of this file were refused"),
             });
         }
-        if loaded.values + loaded.patterns + loaded.sigma == 0 {
-            let first = loaded.refusals.first().map_or("it is empty", |refusal| refusal.reason.as_str());
-            bail!("intelligence `{origin}` holds no indicator that can be used: {first}");
-        }
-        Ok(())
+        loaded
     }
 }
 

@@ -231,4 +231,11 @@ fn one_is_hit_and_every_ally_is_searched_whoever_is_killed_meanwhile() {
         assert_eq!(status["members"][0]["entries"], 4, "{status}");
         assert_eq!(status["proofs"], json!([]));
     }
+    // And armed for every later hunt.
+    let log = nodes.path("later.log");
+    std::fs::write(&log, "{\"_path\":\"dns\",\"ts\":1,\"query\":\"c2-3.evil-example.com\"}\n").unwrap();
+    let hunt = ["hunt", "-q", "-f", "jsonl", "--allies", &nodes.data(3), log.to_str().unwrap()];
+    let found = besa().args(hunt).output().unwrap();
+    assert_eq!(found.status.code(), Some(1), "{}", String::from_utf8_lossy(&found.stderr));
+    assert!(String::from_utf8_lossy(&found.stdout).contains(&indicator_id(3)));
 }

@@ -68,7 +68,7 @@ pub(crate) fn line(reader: &Reader) -> String {
     let Some(receipt) = reader.receipt_ms else {
         return if reader.late { "no receipt: late".to_owned() } else { "not received yet".to_owned() };
     };
-    let mut text = format!("received after {receipt} ms, {} in use", reader.accepted);
+    let mut text = format!("receipt after {receipt} ms, {} in use", reader.accepted);
     if !reader.not_used.is_empty() {
         text.push_str(&format!(", {} not", reader.not_used.len()));
     }
@@ -83,14 +83,14 @@ pub(crate) fn line(reader: &Reader) -> String {
                 format!(" in {} to {}, {}", day(start), day(end), counted(sources.len() as u64, "source"))
             });
             text.push_str(&format!(
-                "; answered after {answer} ms: nothing found{}",
+                "; answer after {answer} ms: nothing found{}",
                 window.unwrap_or_default()
             ));
         }
         (Some(answer), _) => {
             let (first, last) = (reader.first_seen.as_deref(), reader.last_seen.as_deref());
             text.push_str(&format!(
-                "; answered after {answer} ms: HIT, seen {} times, {} to {}",
+                "; answer after {answer} ms: HIT, seen {} times, {} to {}",
                 reader.seen,
                 day(first.unwrap_or_default()),
                 day(last.unwrap_or_default())
