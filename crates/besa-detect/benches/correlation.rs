@@ -7,11 +7,15 @@
 
 #![allow(clippy::print_stderr, reason = "what was evicted goes there")]
 
+mod support;
+
 use std::hint::black_box;
 
 use besa_detect::intel::Intel;
 use besa_detect::{Deferred, Detector, Finding, FindingTime, Hit, HitPart, Locator, Scope};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+use support::{ProcessorTime, criterion};
 
 const HITS: u64 = 1_000_000;
 const RULES: &str = "title: a\nname: a\nlogsource: {product: windows}\ndetection: {s: {Id: 1}, condition: s}\n---\ntitle: b\nname: b\nlogsource: {product: windows}\ndetection: {s: {Id: 2}, condition: s}\n---\n";
@@ -26,14 +30,14 @@ const KINDS: [(&str, &str); 4] = [
 
 fn detector(kind: &str, rest: &str) -> Detector {
     let text = format!(
-        "{RULES}title: c\ncorrelation:\n  type: {kind}\n  group-by: [User, Host]\n  timespan: 10m\n  {rest}\n"
+        "{RULES}title: c\ncorrelation:\n  type: {kind}\n  group-by: [User, Host]\n  timespan: 2h\n  {rest}\n"
     );
     let set = besa_sigma::parse("bench", text.as_bytes(), &besa_sigma::Placeholders::default());
     assert!(set.refused.is_empty(), "{:?}", set.refused);
     Detector::new(set, Intel::default(), Scope::default()).0
 }
 
-/// A million hits in an hour, over so many groups.
+/// A million hits in an hour, over so many groups; the window is two hours, so all stay.
 fn hits(groups: u64, slots: u16, has_values: bool) -> Vec<Hit> {
     let hit = |number: u64| {
         let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
@@ -62,7 +66,7 @@ fn push_all(detector: &Detector, hits: &[Hit]) -> (Vec<Finding>, u64) {
     (findings, deferred.dropped())
 }
 
-fn per_hit(criterion: &mut Criterion) {
+fn per_hit(criterion: &mut Criterion<ProcessorTime>) {
     let mut group = criterion.benchmark_group("correlation");
     group.sample_size(10).throughput(Throughput::Elements(HITS));
     for (kind, rest) in KINDS {
@@ -80,5 +84,9 @@ fn per_hit(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, per_hit);
+criterion_group! {
+    name = benches;
+    config = criterion();
+    targets = per_hit
+}
 criterion_main!(benches);

@@ -6,6 +6,8 @@
 //! bytes (newlines counted), the scan alone and its scalar twin. One line in a thousand holds an
 //! indicator that the smallest set has.
 
+mod support;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -14,6 +16,8 @@ use besa_detect::intel::{Intel, IntelMatcher, IntelScratch};
 use besa_event::observable::{scan, scan_scalar};
 use besa_event::{Batch, Dictionary, Head, LogSources};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+use support::{ProcessorTime, criterion};
 
 const LINES: usize = 20_000;
 const SIZES: [u64; 3] = [10_000, 100_000, 1_000_000];
@@ -214,7 +218,7 @@ fn sizes() -> Vec<u64> {
     SIZES.into_iter().chain(more).collect()
 }
 
-fn raw_lines(c: &mut Criterion) {
+fn raw_lines(c: &mut Criterion<ProcessorTime>) {
     let lines = lines();
     let whole = lines.join("\n");
     let bytes = lines.iter().map(|line| line.len() as u64).sum();
@@ -281,7 +285,7 @@ fn said_in_bundle(indicators: u64) -> u64 {
     (0..indicators).map(|number| 16 + format!("Indicator {number}").len() as u64).sum()
 }
 
-fn loading(c: &mut Criterion) {
+fn loading(c: &mut Criterion<ProcessorTime>) {
     for size in sizes() {
         load_once("list", size, &list(size), 0);
     }
@@ -296,5 +300,9 @@ fn loading(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, loading, raw_lines);
+criterion_group! {
+    name = benches;
+    config = criterion();
+    targets = loading, raw_lines
+}
 criterion_main!(benches);

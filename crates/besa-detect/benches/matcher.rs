@@ -9,6 +9,8 @@
 
 #![allow(clippy::print_stderr, reason = "what is measured, and that it cannot be, goes there")]
 
+mod support;
+
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ use besa_event::{Batch, Dictionary, Keep, LogSources};
 use besa_evidence::{Context, Decoder, Item, Limits, decode, walk};
 use besa_sigma::{Logsource, Rule, RuleSet, Selection, Test, TextPart};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+use support::{ProcessorTime, criterion};
 
 /// Decoded text held for all runs.
 const BYTES_MAX: usize = 160 << 20;
@@ -167,7 +171,7 @@ impl Matching {
     }
 }
 
-fn matching(criterion: &mut Criterion) {
+fn matching(criterion: &mut Criterion<ProcessorTime>) {
     let (Some(files), Some(evidence)) = (rule_files(), shared("corpora/otrf-security-datasets")) else {
         return;
     };
@@ -199,7 +203,7 @@ fn matching(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn start(criterion: &mut Criterion) {
+fn start(criterion: &mut Criterion<ProcessorTime>) {
     let Some(files) = rule_files() else { return };
     let set = load(&files);
     let mut group = criterion.benchmark_group("start");
@@ -214,5 +218,9 @@ fn start(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, matching, start);
+criterion_group! {
+    name = benches;
+    config = criterion();
+    targets = matching, start
+}
 criterion_main!(benches);

@@ -130,12 +130,14 @@ pub(crate) struct Correlator<'r> {
     /// Per correlation: the correlations that its findings feed, with the slot there.
     parents: Vec<Vec<(usize, usize)>>,
     texts: Texts,
+    /// Of the hit at hand; a buffer.
+    key: Vec<u8>,
     /// Groups and hits dropped to stay within bounds.
     pub(crate) dropped: u64,
 }
 
-/// Values of `group-by`.
-type GroupKey = Arc<[String]>;
+/// Values of `group-by`, each behind its length: one text to hash, compare and hold.
+type GroupKey = Arc<[u8]>;
 /// Values of the condition's fields.
 type Values = Arc<[Option<String>]>;
 type Seeded = foldhash::quality::RandomState;
@@ -147,20 +149,31 @@ struct State {
     closing: VecDeque<(i64, GroupKey)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Group {
     hits: VecDeque<GroupHit>,
-    /// Distinct values of the hits, how often each stands there, and how many of them lack none.
+    more: More,
+    raised: bool,
+}
+
+/// What a condition asks for beyond the number of hits, kept up to date with them.
+#[derive(Debug)]
+enum More {
+    Nothing,
+    Distinct(Box<Distinct>),
+    /// The hits' numbers, ascending.
+    Ranked(Vec<f64>),
+    /// Per slot, its hits.
+    Slots(Box<[u32]>),
+    /// Per slot, the start of the latest chain that reached it.
+    Chains(Box<[Option<i64>]>),
+}
+
+/// Values of the hits, how often each stands there, and how many of them are whole.
+#[derive(Debug, Default)]
+struct Distinct {
     counts: HashMap<Values, u32, Seeded>,
     complete: usize,
-    /// The numbers of the hits, ascending, where their order is asked for.
-    numbers: Vec<f64>,
-    /// Per slot: its hits; and how many slots have one.
-    slots: Vec<u32>,
-    slots_seen: usize,
-    /// Per slot: start of the latest chain that reached it (`temporal_ordered`).
-    chains: Vec<Option<i64>>,
-    raised: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -231,7 +244,7 @@ impl<'r> Correlator<'r> {
         let judged_at_end =
             numbered.filter(|(_, correlation)| judged_at_end(correlation)).map(|(number, _)| number);
         let judged_at_end = judged_at_end.collect();
-        Self { rules, states, judged_at_end, parents, texts: Texts::default(), dropped: 0 }
+        Self { rules, states, judged_at_end, parents, texts: Texts::default(), key: Vec::new(), dropped: 0 }
     }
 
     /// Takes the next hit; `group` and `values` are those of the hit's part.
@@ -246,7 +259,7 @@ impl<'r> Correlator<'r> {
             host: &hit.host,
             values,
         };
-        self.take(*correlation as usize, group, new, out);
+        self.take_of(*correlation as usize, group, new, out);
     }
 
     /// Judges the windows that are still open.
@@ -254,7 +267,15 @@ impl<'r> Correlator<'r> {
         self.close_until(i64::MAX, out);
     }
 
-    fn take(&mut self, number: usize, key: &[String], new: NewHit<'_>, out: &mut Vec<Finding>) {
+    fn take_of(&mut self, number: usize, group: &[String], new: NewHit<'_>, out: &mut Vec<Finding>) {
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        group.iter().for_each(|value| join(value, &mut key));
+        self.take(number, &key, new, out);
+        self.key = key;
+    }
+
+    fn take(&mut self, number: usize, key: &[u8], new: NewHit<'_>, out: &mut Vec<Finding>) {
         let Some(correlation) = self.rules.correlations.get(number) else { return };
         let span = span_nanos(correlation);
         let now = new.time.at;
@@ -262,7 +283,7 @@ impl<'r> Correlator<'r> {
             if self.states[number].groups.len() >= GROUPS_MAX {
                 self.make_room(number, now, span);
             }
-            self.states[number].groups.insert(key.into(), Group::default());
+            self.states[number].groups.insert(key.into(), Group::new(correlation));
         }
         let state = &mut self.states[number];
         let Some(group) = state.groups.get_mut(key) else { return };
@@ -271,10 +292,10 @@ impl<'r> Correlator<'r> {
             state.closing.push_back((now.saturating_add(span), key.into()));
         }
         if !at_end {
-            group.forget_before(now.saturating_sub(span), correlation.kind);
+            group.forget_before(now.saturating_sub(span));
         }
         let hit = group.hit(new, &mut self.texts, correlation.kind);
-        self.dropped += group.add(hit, correlation.kind);
+        self.dropped += group.add(hit);
         if at_end {
             return;
         }
@@ -304,8 +325,15 @@ impl<'r> Correlator<'r> {
     }
 
     /// A correlation holds: reports it if it is to be reported, and feeds those above it.
-    fn raise(&mut self, number: usize, finding: Finding, key: &[String], out: &mut Vec<Finding>) {
+    fn raise(&mut self, number: usize, finding: Finding, key: &[u8], out: &mut Vec<Finding>) {
         let child = &self.rules.correlations[number];
+        if self.parents[number].is_empty() {
+            if child.generates {
+                out.push(finding);
+            }
+            return;
+        }
+        let key = parted(key);
         for (parent, slot) in self.parents[number].clone() {
             let above = &self.rules.correlations[parent];
             let value = |name: &String| {
@@ -327,7 +355,7 @@ impl<'r> Correlator<'r> {
                 host: &finding.host,
                 values: &values,
             };
-            self.take(parent, &group, new, out);
+            self.take_of(parent, &group, new, out);
         }
         if child.generates {
             out.push(finding);
@@ -352,34 +380,55 @@ impl<'r> Correlator<'r> {
     }
 }
 
-/// What of a correlation's state depends on the values of its hits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Asks {
-    Nothing,
-    Distinct,
-    Sum,
-    Rank,
+/// Appends a value of `group-by` to a key.
+fn join(value: &str, key: &mut Vec<u8>) {
+    key.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    key.extend_from_slice(value.as_bytes());
 }
 
-fn asks(kind: CorrelationKind) -> Asks {
-    match kind {
-        CorrelationKind::ValueCount => Asks::Distinct,
-        CorrelationKind::ValueSum | CorrelationKind::ValueAvg => Asks::Sum,
-        CorrelationKind::ValueMedian | CorrelationKind::ValuePercentile => Asks::Rank,
-        CorrelationKind::EventCount | CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => {
-            Asks::Nothing
-        }
+/// The values that were joined.
+fn parted(mut key: &[u8]) -> Vec<String> {
+    let mut values = Vec::new();
+    while let Some((len, rest)) = key.split_first_chunk() {
+        let len = usize::try_from(u64::from_le_bytes(*len)).unwrap_or(usize::MAX).min(rest.len());
+        let (value, rest) = rest.split_at(len);
+        values.push(String::from_utf8_lossy(value).into_owned());
+        key = rest;
     }
+    values
 }
 
 impl Group {
+    fn new(correlation: &Correlation) -> Self {
+        let slots = correlation.rules.len();
+        let more = match correlation.kind {
+            CorrelationKind::ValueCount => More::Distinct(Box::default()),
+            CorrelationKind::ValueMedian | CorrelationKind::ValuePercentile => More::Ranked(Vec::new()),
+            CorrelationKind::Temporal => More::Slots(vec![0; slots].into()),
+            CorrelationKind::TemporalOrdered => More::Chains(vec![None; slots].into()),
+            CorrelationKind::EventCount | CorrelationKind::ValueSum | CorrelationKind::ValueAvg => {
+                More::Nothing
+            }
+        };
+        Self { hits: VecDeque::new(), more, raised: false }
+    }
+
     fn hit(&self, new: NewHit<'_>, texts: &mut Texts, kind: CorrelationKind) -> GroupHit {
-        let asks = asks(kind);
-        let values = || match self.counts.get_key_value(new.values) {
-            Some((known, _)) => Arc::clone(known),
-            None => new.values.into(),
+        let values = match &self.more {
+            More::Distinct(distinct) => Some(match distinct.counts.get_key_value(new.values) {
+                Some((known, _)) => Arc::clone(known),
+                None => new.values.into(),
+            }),
+            _ => None,
         };
         let number = || crate::sigma::parse_number(new.values.first()?.as_ref()?.as_bytes());
+        let has_number = matches!(
+            kind,
+            CorrelationKind::ValueSum
+                | CorrelationKind::ValueAvg
+                | CorrelationKind::ValueMedian
+                | CorrelationKind::ValuePercentile
+        );
         GroupHit {
             time: new.time,
             slot: new.slot,
@@ -387,66 +436,57 @@ impl Group {
             record: new.source.record,
             path: texts.shared(&new.source.path),
             host: texts.shared(new.host),
-            values: (asks == Asks::Distinct).then(values),
-            number: if matches!(asks, Asks::Sum | Asks::Rank) { number() } else { None },
+            values,
+            number: if has_number { number() } else { None },
         }
     }
 
     /// Adds a hit; returns how many older ones were dropped to stay within bounds.
-    fn add(&mut self, hit: GroupHit, kind: CorrelationKind) -> u64 {
-        let slot = usize::from(hit.slot);
-        if self.slots.len() <= slot {
-            self.slots.resize(slot + 1, 0);
-        }
-        self.slots_seen += usize::from(self.slots[slot] == 0);
-        self.slots[slot] += 1;
-        if let Some(values) = &hit.values {
-            let count = self.counts.entry(Arc::clone(values)).or_default();
-            *count += 1;
-            self.complete += usize::from(*count == 1 && is_complete(values));
-        }
-        if let (Some(number), Asks::Rank) = (hit.number, asks(kind)) {
-            let at = self.numbers.partition_point(|have| have.total_cmp(&number).is_lt());
-            self.numbers.insert(at, number);
+    fn add(&mut self, hit: GroupHit) -> u64 {
+        match (&mut self.more, &hit.values, hit.number) {
+            (More::Slots(slots), ..) => {
+                slots.get_mut(usize::from(hit.slot)).into_iter().for_each(|hits| *hits += 1);
+            }
+            (More::Distinct(distinct), Some(values), _) => distinct.add(values),
+            (More::Ranked(numbers), _, Some(number)) => {
+                let at = numbers.partition_point(|have| have.total_cmp(&number).is_lt());
+                numbers.insert(at, number);
+            }
+            _ => {}
         }
         self.hits.push_back(hit);
         if self.hits.len() <= GROUP_HITS_MAX {
             return 0;
         }
-        self.forget_first(kind);
+        self.forget_first();
         1
     }
 
-    fn forget_before(&mut self, from: i64, kind: CorrelationKind) {
+    fn forget_before(&mut self, from: i64) {
         while self.hits.front().is_some_and(|hit| hit.time.at < from) {
-            self.forget_first(kind);
+            self.forget_first();
         }
     }
 
-    fn forget_first(&mut self, kind: CorrelationKind) {
+    fn forget_first(&mut self) {
         let Some(hit) = self.hits.pop_front() else { return };
-        let slot = &mut self.slots[usize::from(hit.slot)];
-        *slot -= 1;
-        self.slots_seen -= usize::from(*slot == 0);
-        if let Some(values) = &hit.values
-            && let Some(count) = self.counts.get_mut(values)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(values);
-                self.complete -= usize::from(is_complete(values));
+        match (&mut self.more, &hit.values, hit.number) {
+            (More::Slots(slots), ..) => {
+                slots.get_mut(usize::from(hit.slot)).into_iter().for_each(|hits| *hits -= 1);
             }
-        }
-        if let (Some(number), Asks::Rank) = (hit.number, asks(kind)) {
-            let at = self.numbers.partition_point(|have| have.total_cmp(&number).is_lt());
-            self.numbers.remove(at);
+            (More::Distinct(distinct), Some(values), _) => distinct.take_away(values),
+            (More::Ranked(numbers), _, Some(number)) => {
+                let at = numbers.partition_point(|have| have.total_cmp(&number).is_lt());
+                numbers.remove(at);
+            }
+            _ => {}
         }
     }
 
     fn judge(&mut self, correlation: &Correlation, now: i64, span: i64) -> bool {
         match correlation.kind {
             CorrelationKind::Temporal => self.judge_temporal(correlation),
-            CorrelationKind::TemporalOrdered => self.judge_ordered(correlation, now, span),
+            CorrelationKind::TemporalOrdered => self.judge_ordered(now, span),
             _ => self.measure(correlation).is_some_and(|value| {
                 correlation.condition.comparisons.iter().all(|test| test.op.holds(value, test.number))
             }),
@@ -458,51 +498,59 @@ impl Group {
         let numbers = || self.hits.iter().filter_map(|hit| hit.number);
         match correlation.kind {
             CorrelationKind::EventCount => Some(self.hits.len() as f64),
-            CorrelationKind::ValueCount => Some(self.complete as f64),
+            CorrelationKind::ValueCount => match &self.more {
+                More::Distinct(distinct) => Some(distinct.complete as f64),
+                _ => None,
+            },
             CorrelationKind::ValueSum => numbers().next().map(|_| numbers().sum()),
             CorrelationKind::ValueAvg => {
                 numbers().next().map(|_| numbers().sum::<f64>() / numbers().count() as f64)
             }
-            CorrelationKind::ValueMedian => percentile(&self.numbers, 50.0),
-            CorrelationKind::ValuePercentile => {
-                percentile(&self.numbers, correlation.condition.percentile.unwrap_or(50.0))
-            }
+            CorrelationKind::ValueMedian | CorrelationKind::ValuePercentile => match &self.more {
+                More::Ranked(numbers) => {
+                    percentile(numbers, correlation.condition.percentile.unwrap_or(50.0))
+                }
+                _ => None,
+            },
             CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => None,
         }
     }
 
     fn judge_temporal(&self, correlation: &Correlation) -> bool {
+        let More::Slots(slots) = &self.more else { return false };
         if let Some(expression) = &correlation.condition.expression {
-            return expression_holds(expression, &self.slots);
+            return expression_holds(expression, slots);
         }
+        let seen = slots.iter().filter(|hits| **hits > 0).count();
         if correlation.condition.comparisons.is_empty() {
-            return self.slots_seen == correlation.rules.len();
+            return seen == correlation.rules.len();
         }
-        let seen = self.slots_seen as f64;
-        correlation.condition.comparisons.iter().all(|test| test.op.holds(seen, test.number))
+        correlation.condition.comparisons.iter().all(|test| test.op.holds(seen as f64, test.number))
     }
 
     /// Advances the chains with the newest hit. A chain is named by its start; of several that
     /// reached a slot the latest serves best, since it has the most time left.
-    fn judge_ordered(&mut self, correlation: &Correlation, now: i64, span: i64) -> bool {
-        let last = correlation.rules.len().saturating_sub(1);
-        self.chains.resize(last + 1, None);
+    fn judge_ordered(&mut self, now: i64, span: i64) -> bool {
+        let More::Chains(chains) = &mut self.more else { return false };
         let Some(slot) = self.hits.back().map(|hit| usize::from(hit.slot)) else { return false };
+        if slot >= chains.len() {
+            return false;
+        }
         let start = match slot.checked_sub(1) {
             None => Some(now),
-            Some(before) => self.chains[before].filter(|start| now.saturating_sub(*start) <= span),
+            Some(before) => chains[before].filter(|start| now.saturating_sub(*start) <= span),
         };
-        self.chains[slot] = self.chains[slot].max(start);
-        let complete = slot == last && start.is_some();
+        chains[slot] = chains[slot].max(start);
+        let complete = slot + 1 == chains.len() && start.is_some();
         if complete {
-            self.chains.fill(None);
+            chains.fill(None);
         }
         complete
     }
 
-    fn finding(&self, number: usize, correlation: &Correlation, key: &[String]) -> Finding {
+    fn finding(&self, number: usize, correlation: &Correlation, key: &[u8]) -> Finding {
         let mut matched: Vec<(String, String)> =
-            correlation.group_by.iter().cloned().zip(key.iter().cloned()).collect();
+            correlation.group_by.iter().cloned().zip(parted(key)).collect();
         matched.push((correlation.kind.as_str().to_owned(), self.measured_text(correlation)));
         let last = self.hits.back();
         let others = self.hits.len().saturating_sub(1);
@@ -521,6 +569,23 @@ impl Group {
         match self.measure(correlation) {
             Some(value) => format!("{value}"),
             None => format!("{} hits", self.hits.len()),
+        }
+    }
+}
+
+impl Distinct {
+    fn add(&mut self, values: &Values) {
+        let count = self.counts.entry(Arc::clone(values)).or_default();
+        *count += 1;
+        self.complete += usize::from(*count == 1 && is_complete(values));
+    }
+
+    fn take_away(&mut self, values: &Values) {
+        let Some(count) = self.counts.get_mut(values) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.counts.remove(values);
+            self.complete -= usize::from(is_complete(values));
         }
     }
 }
