@@ -46,6 +46,11 @@ impl MemberId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Stands for everybody who is no member: no charter names it.
+    pub fn outsider() -> Self {
+        Self("identity--7f1b6c0e-5d0f-4c55-9d5e-0f6a3d1c2b47".into())
+    }
 }
 
 impl fmt::Display for MemberId {

@@ -170,6 +170,13 @@ pub enum Verdict {
     Refused,
 }
 
+/// Why an object may not become a new version (section 3.6): its creator, its `created`, a revocation.
+pub(crate) const UNLAWFUL: [&str; 3] = [
+    "only its creator may version or revoke an object (section 3.6); `created_by_ref` differs from the versions held",
+    "`created` differs from the versions held (section 3.6)",
+    "the object is revoked; a later version must not exist (section 3.6)",
+];
+
 /// What became of one object, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -184,6 +191,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Whether the object is good in itself, and was not taken for what is held under its id.
+    pub fn is_about_what_is_held(&self) -> bool {
+        let refused = self.verdict == Verdict::Refused && UNLAWFUL.contains(&self.message.as_str());
+        self.verdict == Verdict::Conflict || refused
+    }
+
     /// Whether the object is in the store as it was sent.
     pub fn is_success(&self) -> bool {
         matches!(self.verdict, Verdict::Added | Verdict::Known)
@@ -320,6 +333,8 @@ pub struct Stored {
     pub id: String,
     /// Version as written, or when it was first received if it has none.
     pub version: String,
+    /// 20 or 21.
+    pub spec: i64,
     /// Whether this version revokes the object.
     pub revoked: bool,
     /// Text as received.

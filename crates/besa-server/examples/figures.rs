@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
+use besa_exchange::release::Gate;
 use besa_exchange::taxii::server::{About, Request, Straight, respond};
 use besa_exchange::taxii::{Caller, Registry};
 use besa_intel::account::{Role, hash_password};
@@ -93,6 +94,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     writeln!(out, "resident: {} MiB", resident_mib())?;
 
     let registry = Registry::new(store.directory()?);
+    let gate = Gate::shut();
     let about =
         About { title: "x".into(), description: "x".into(), contact: None, max_content_length: 1 << 20 };
     let caller =
@@ -110,7 +112,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             id: "bench",
             now: now(),
         };
-        let response = respond(store.as_ref(), &Straight, &registry, &about, &request);
+        let response = respond(store.as_ref(), &Straight, &gate, &registry, &about, &request);
         assert_eq!(response.status(), 200, "{query}");
         let last = response
             .headers()

@@ -38,6 +38,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use besa_exchange::release::Gate;
 use besa_exchange::taxii::server::{About, Inlet, Straight};
 use besa_intel::{Keep, Store, Time};
 
@@ -72,6 +73,8 @@ pub struct Options {
     pub certificate_check: Duration,
     /// What is done with objects that are posted.
     pub inlet: Taking,
+    /// What leaves, to whom.
+    pub gate: Arc<Gate>,
 }
 
 /// An [`Inlet`] shared by all requests.
@@ -150,6 +153,7 @@ impl Options {
             keep: Keep::default(),
             certificate_check: Duration::from_secs(30),
             inlet: Taking::default(),
+            gate: Arc::new(Gate::shut()),
         }
     }
 }

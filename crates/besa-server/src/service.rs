@@ -15,6 +15,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
 use axum::routing::get;
+use besa_exchange::release::Gate;
 use besa_exchange::taxii::server::{self, About, Inlet};
 use besa_exchange::taxii::{Caller, Registry};
 use besa_intel::account::{Role, fresh_uuid};
@@ -43,6 +44,7 @@ const READY_TIME: Duration = Duration::from_secs(1);
 pub(crate) struct Node {
     store: Arc<dyn Store>,
     inlet: Arc<dyn Inlet>,
+    gate: Arc<Gate>,
     registry: Mutex<Arc<Registry>>,
     auth: Authenticator,
     about: About,
@@ -71,6 +73,7 @@ impl Node {
         Ok(Self {
             store,
             inlet: Arc::clone(&options.inlet.0),
+            gate: Arc::clone(&options.gate),
             registry: Mutex::new(Arc::new(registry)),
             auth: Authenticator::new(limits)?,
             about: About { max_content_length: limits.body_bytes, ..options.about.clone() },
@@ -250,7 +253,7 @@ fn respond(node: &Node, head: &Head, caller: &Caller, body: &[u8]) -> Response<V
         id: &head.id,
         now: (node.clock)(),
     };
-    server::respond(node.store.as_ref(), node.inlet.as_ref(), &registry, &node.about, &request)
+    server::respond(node.store.as_ref(), node.inlet.as_ref(), &node.gate, &registry, &node.about, &request)
 }
 
 /// Counts, logs and audits, and makes the response one that can be sent.

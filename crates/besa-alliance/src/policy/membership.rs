@@ -27,6 +27,9 @@ pub enum Recipient {
     Member(MemberId),
     /// Everybody: a public page, an open feed.
     Public,
+    /// The holder's own people and machines, to whom nothing is released: they have it. The policy
+    /// lets nothing out to them; see [`super::Inside`].
+    Inside,
 }
 
 impl Membership {
@@ -57,13 +60,17 @@ impl Recipient {
     pub fn member(&self) -> Option<&MemberId> {
         match self {
             Self::Member(member) => Some(member),
-            Self::Public => None,
+            Self::Public | Self::Inside => None,
         }
     }
 
     /// The member's id, or `public`.
     pub fn as_str(&self) -> &str {
-        self.member().map_or("public", MemberId::as_str)
+        match self {
+            Self::Member(member) => member.as_str(),
+            Self::Public => "public",
+            Self::Inside => "inside",
+        }
     }
 }
 

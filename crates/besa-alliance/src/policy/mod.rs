@@ -7,7 +7,8 @@
 //!
 //! Invariants:
 //! - What is in doubt stays: unknown markings, unreadable objects, references to nowhere.
-//! - Nothing leaves but as [`Released`], which only this module can make.
+//! - Nothing leaves but as [`Released`], which only this module can make; what the holder's own people
+//!   see goes through [`Inside`], by an explicit word.
 //! - **Non-interference.** What a recipient gets is the same, byte for byte, whether or not the
 //!   objects hidden from it exist, and whatever they hold. A hidden object is never told from an
 //!   absent one.
@@ -20,6 +21,7 @@
 mod exit;
 mod explain;
 mod graph;
+mod inside;
 mod judge;
 mod ledger;
 mod marking;
@@ -38,6 +40,7 @@ use besa_stix::time::Instant;
 
 pub use exit::Exit;
 pub use explain::{Explanation, Rule, Says, Step, tlp_name};
+pub use inside::{Inside, Party};
 pub use ledger::{Ledger, Page, PageError};
 pub use marking::{
     AUDIENCE_EXTENSION, Attribution, Audience, IEP_EXTENSION, Marking, PAP_EXTENSION, PAP_MARKINGS, Pap,
@@ -53,7 +56,8 @@ use crate::member::MemberId;
 pub struct Held<'a> {
     /// Its text.
     pub raw: Cow<'a, str>,
-    /// The member it came from; `None` if it was made or brought in at this node.
+    /// The member it came from; `None` if it was made or brought in at this node. What came from
+    /// somebody who is no member came from [`MemberId::outsider`].
     pub from: Option<MemberId>,
     /// Ids of the markings of the release under which it came: they bind as its own do.
     pub under: Cow<'a, [String]>,
@@ -154,6 +158,9 @@ impl Policy<'_> {
     fn admits(&self) -> Result<(), String> {
         match self.recipient {
             Recipient::Public => Ok(()),
+            Recipient::Inside => {
+                Err("nothing is released to the holder's own people: they have it".to_owned())
+            }
             Recipient::Member(member) if member == self.releaser => Ok(()),
             Recipient::Member(member) if self.membership.is_active(member) => Ok(()),
             Recipient::Member(member) => match self.membership.members.get(member) {

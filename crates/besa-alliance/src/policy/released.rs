@@ -87,7 +87,7 @@ impl Text {
         self.version.as_deref()
     }
 
-    /// The id of the object it is, or is a redacted copy of.
+    /// The id of the object it is, or is a redacted copy of; empty for one of the holder's own.
     pub fn source(&self) -> &str {
         &self.source
     }

@@ -66,9 +66,9 @@ impl Registry {
             Role::Contributor => {}
             Role::Reader => access.write = false,
         }
-        if caller.member.is_some() {
-            // Nothing goes to others before the policy stands before it.
-            access.read = false;
+        if caller.member.is_some() && access.read {
+            // Who reads does not write: what came back would show what is held already.
+            access.write = false;
         }
         if let Some(scope) = caller.scope {
             access.read &= scope.reads();

@@ -19,24 +19,27 @@
 //! may not use is answered exactly as one that does not exist; one POST is one transaction, and its
 //! 202 means "durable".
 //!
-//! **The one gate.** Objects, their ids and versions get into a response through `Exchange::page` and
-//! nowhere else: objects, manifest, versions, and whether an object is there at all. What a caller may
-//! not see is to be held back there. A status tells its own sender what became of each object.
+//! **The one gate.** Objects, their ids and versions get into a response through [`Gate::page`] and
+//! nowhere else: objects, manifest, versions, and whether an object is there at all. A body can be made
+//! in `resource` only, from what the gate gave or from what holds no objects; to forget the gate does
+//! not compile. A status tells its own sender what became of each object; one from outside is told
+//! what is wrong with what it sent, and nothing of what is held already.
 
+use besa_alliance::policy::{Party, Recipient};
 use besa_intel::{
-    Access, AuditEntry, Batch, Collection, Page, PageQuery, Receipt, Store, StoreError, Time, VersionFilter,
-    micros, micros_text, prepare_request,
+    Access, AuditEntry, Batch, Collection, Origin, PageQuery, Receipt, Sender, Store, StoreError, Time,
+    VersionFilter, micros, micros_text, prepare_request,
 };
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::media::{TAXII_21, accepts, is_taxii};
 use super::query::{Filters, decode, read};
 use super::registry::{Caller, Registry};
-use super::resource;
+use super::resource::{self, Body};
+use crate::release::{Gate, Sheet};
 
 /// The path of discovery.
 pub const DISCOVERY: &str = "/taxii2/";
@@ -100,12 +103,14 @@ impl Inlet for Straight {
 pub fn respond(
     store: &dyn Store,
     inlet: &dyn Inlet,
+    gate: &Gate,
     registry: &Registry,
     about: &About,
     request: &Request<'_>,
 ) -> Response<Vec<u8>> {
-    let exchange = Exchange { store, inlet, registry, about, request };
-    exchange.route().unwrap_or_else(|failure| exchange.fail(&failure))
+    let party = Party::of_account(request.caller.member.as_deref());
+    let exchange = Exchange { store, inlet, gate, party, registry, about, request };
+    exchange.route().unwrap_or_else(|failure| exchange.fail(&failure)).map(Body::into_bytes)
 }
 
 /// Why a request is not done.
@@ -137,11 +142,13 @@ impl From<StoreError> for Failure {
     }
 }
 
-type Answer = Result<Response<Vec<u8>>, Failure>;
+type Answer = Result<Response<Body>, Failure>;
 
 struct Exchange<'a> {
     store: &'a dyn Store,
     inlet: &'a dyn Inlet,
+    gate: &'a Gate,
+    party: Party,
     registry: &'a Registry,
     about: &'a About,
     request: &'a Request<'a>,
@@ -155,11 +162,11 @@ impl Exchange<'_> {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
             ["taxii2"] => self.get(|| self.discovery()),
-            [root] if self.shows(root) => self.get(|| Ok(self.json(StatusCode::OK, &self.api_root(root)))),
+            [root] if self.shows(root) => self.get(|| Ok(self.body(StatusCode::OK, self.api_root(root)))),
             [root, "status", id] if self.shows(root) => self.get(|| self.status(id)),
             [root, "collections"] if self.shows(root) => self.get(|| {
                 let visible = self.registry.visible(self.request.caller, root);
-                Ok(self.json(StatusCode::OK, &resource::collections(&visible)))
+                Ok(self.body(StatusCode::OK, resource::collections(&visible)))
             }),
             [root, "collections", name, rest @ ..] => {
                 let found = self.registry.collection(self.request.caller, root, name);
@@ -172,7 +179,7 @@ impl Exchange<'_> {
 
     fn in_collection(&self, collection: &Collection, access: Access, rest: &[&str]) -> Answer {
         match rest {
-            [] => self.get(|| Ok(self.json(StatusCode::OK, &resource::collection(collection, access)))),
+            [] => self.get(|| Ok(self.body(StatusCode::OK, resource::collection(collection, access)))),
             ["manifest"] => self.get(|| {
                 let query = PageQuery { content: false, ..self.query(Filters::All)? };
                 let page = self.page(collection, access, &query)?;
@@ -210,10 +217,10 @@ impl Exchange<'_> {
         shown.sort_by_key(|root| *root != besa_intel::DEFAULT_ROOT);
         let about = self.about;
         let body = resource::discovery(&about.title, &about.description, about.contact.as_deref(), &shown);
-        Ok(self.json(StatusCode::OK, &body))
+        Ok(self.body(StatusCode::OK, body))
     }
 
-    fn api_root(&self, root: &str) -> Value {
+    fn api_root(&self, root: &str) -> Body {
         let title = format!("{} ({root})", self.about.title);
         resource::api_root(&title, self.about.max_content_length)
     }
@@ -225,7 +232,21 @@ impl Exchange<'_> {
         if receipt.who != caller.name && caller.role != besa_intel::account::Role::Administrator {
             return Err(not_found());
         }
-        Ok(self.json(StatusCode::OK, &resource::status(&receipt)))
+        Ok(self.body(StatusCode::OK, resource::status(&receipt, self.is_outside())))
+    }
+
+    fn is_outside(&self) -> bool {
+        matches!(self.party, Party::Outside(_))
+    }
+
+    /// From whom what is posted here is.
+    fn origin(&self) -> Origin {
+        let from = match &self.party {
+            Party::Inside(_) => Sender::Here,
+            Party::Outside(Recipient::Member(member)) => Sender::Member(member.as_str().to_owned()),
+            Party::Outside(_) => Sender::Outside,
+        };
+        Origin { from, under: Vec::new() }
     }
 
     fn add(&self, collection: &Collection, access: Access) -> Answer {
@@ -249,8 +270,9 @@ impl Exchange<'_> {
         let caller = &self.request.caller.name;
         let mut batch = Batch::new(caller, self.request.now, Some(collection.key), objects);
         batch.audit = Some(self.audit("202"));
+        batch.origin = self.origin();
         let receipt = self.inlet.take(self.store, collection, batch)?;
-        Ok(self.json(StatusCode::ACCEPTED, &resource::status(&receipt)))
+        Ok(self.body(StatusCode::ACCEPTED, resource::status(&receipt, self.is_outside())))
     }
 
     fn delete(&self, collection: &Collection, access: Access, id: &str) -> Answer {
@@ -264,20 +286,21 @@ impl Exchange<'_> {
         if gone == 0 {
             return Err(not_found());
         }
-        Ok(self.body(StatusCode::OK, Vec::new()))
+        Ok(self.body(StatusCode::OK, Body::default()))
     }
 
     /// The gate: see the head of this file.
-    fn page(&self, collection: &Collection, access: Access, query: &PageQuery) -> Result<Page, Failure> {
+    fn page(&self, collection: &Collection, access: Access, query: &PageQuery) -> Result<Sheet, Failure> {
         if !access.read {
             return Err(forbidden("read from"));
         }
-        Ok(self.store.page(collection.key, query)?)
+        let sheet = self.gate.page(self.store, &self.party, collection.key, query, self.request.now)?;
+        sheet.ok_or_else(|| forbidden("read from"))
     }
 
     /// 404 if no version of the object is in the collection at all.
-    fn listed(&self, collection: &Collection, access: Access, id: &str, page: &Page) -> Result<(), Failure> {
-        if !page.entries.is_empty() {
+    fn listed(&self, collection: &Collection, access: Access, id: &str, page: &Sheet) -> Result<(), Failure> {
+        if !page.items.is_empty() {
             return Ok(());
         }
         let any = PageQuery {
@@ -288,7 +311,7 @@ impl Exchange<'_> {
             limit: 1,
             ..PageQuery::default()
         };
-        if self.page(collection, access, &any)?.entries.is_empty() {
+        if self.page(collection, access, &any)?.items.is_empty() {
             return Err(not_found());
         }
         Ok(())
@@ -337,9 +360,9 @@ impl Exchange<'_> {
         }
     }
 
-    fn fail(&self, failure: &Failure) -> Response<Vec<u8>> {
+    fn fail(&self, failure: &Failure) -> Response<Body> {
         let body = resource::error(failure.status, &failure.description, self.request.id);
-        let mut response = self.json(failure.status, &body);
+        let mut response = self.body(failure.status, body);
         if let Some(allow) = failure.allow {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         }
@@ -350,11 +373,11 @@ impl Exchange<'_> {
     }
 
     /// A page with the times of its first and last object (section 3.3.2).
-    fn paged(&self, page: &Page, body: Vec<u8>) -> Response<Vec<u8>> {
+    fn paged(&self, page: &Sheet, body: Body) -> Response<Body> {
         let mut response = self.body(StatusCode::OK, body);
         let ends = [
-            (HeaderName::from_static("x-taxii-date-added-first"), page.entries.first()),
-            (HeaderName::from_static("x-taxii-date-added-last"), page.entries.last()),
+            (HeaderName::from_static("x-taxii-date-added-first"), page.items.first()),
+            (HeaderName::from_static("x-taxii-date-added-last"), page.items.last()),
         ];
         for (name, entry) in ends {
             let value = entry.and_then(|entry| HeaderValue::try_from(micros_text(entry.added)).ok());
@@ -365,21 +388,17 @@ impl Exchange<'_> {
         response
     }
 
-    fn json(&self, status: StatusCode, body: &Value) -> Response<Vec<u8>> {
-        self.body(status, body.to_string().into_bytes())
-    }
-
-    fn body(&self, status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
+    fn body(&self, status: StatusCode, body: Body) -> Response<Body> {
         message(status, body)
     }
 }
 
 /// A TAXII error outside of any exchange, e.g. 401 before there is a caller.
 pub fn error(status: StatusCode, description: &str, id: &str) -> Response<Vec<u8>> {
-    message(status, resource::error(status, description, id).to_string().into_bytes())
+    message(status, resource::error(status, description, id)).map(Body::into_bytes)
 }
 
-fn message(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
+fn message(status: StatusCode, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TAXII_21));

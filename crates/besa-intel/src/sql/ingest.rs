@@ -12,8 +12,8 @@ use super::{Connection, Val, all, first, origin};
 use crate::account::fresh_uuid;
 use crate::object::{Candidate, Prepared, Refusal, Role, mention_links, same_content};
 use crate::store::{
-    Batch, CollectionKey, OUTCOMES_KEPT_MAX, Origin, Outcome, Receipt, Sender, StoreError, Time, Verdict,
-    VersionKey, micros, micros_text,
+    Batch, CollectionKey, OUTCOMES_KEPT_MAX, Origin, Outcome, Receipt, Sender, StoreError, Time, UNLAWFUL,
+    Verdict, VersionKey, micros, micros_text,
 };
 
 /// The version is the latest of its object (and specification version) in the collection.
@@ -396,18 +396,17 @@ impl Ingest {
 
 /// Why an object may not become a new version (section 3.6).
 fn unlawful(known: &Known, creator: Option<i64>, object: &Candidate) -> Option<&'static str> {
+    let [other_creator, other_created, revoked_before] = UNLAWFUL;
     if known.creator != creator {
-        return Some(
-            "only its creator may version or revoke an object (section 3.6); `created_by_ref` differs from the versions held",
-        );
+        return Some(other_creator);
     }
     let created = object.created.as_ref().map(|key| key.0.as_slice());
     if known.created.as_deref() != created {
-        return Some("`created` differs from the versions held (section 3.6)");
+        return Some(other_created);
     }
     let version = object.version.as_ref().map(|(key, _)| key.0.as_slice());
     if known.revoked.as_deref().is_some_and(|revoked| version > Some(revoked)) {
-        return Some("the object is revoked; a later version must not exist (section 3.6)");
+        return Some(revoked_before);
     }
     None
 }

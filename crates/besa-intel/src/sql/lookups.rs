@@ -17,7 +17,7 @@ macro_rules! stored {
     ($rest:literal) => {
         concat!(
             "SELECT v.seq, i.id, v.version_text, v.revoked, v.raw, r.who, r.at, r.id, r.release_id,
-            g.sender, g.markings FROM object_version v
+            g.sender, g.markings, v.spec FROM object_version v
             JOIN object_name i ON i.oid = v.oid JOIN request r ON r.request = v.request
             LEFT JOIN origin g ON g.origin = v.origin ",
             $rest
@@ -41,6 +41,7 @@ pub(crate) fn stored(row: &dyn Row) -> Result<Stored, StoreError> {
         who: row.text(5)?,
         received: row.int(6)?,
         request: row.text(7)?,
+        spec: row.int(11)?,
         release: row.opt_text(8)?,
         origin: super::origin::read(row.opt_text(9)?.as_deref(), row.opt_text(10)?.as_deref()),
     })

@@ -8,7 +8,7 @@
 //!
 //! `added_after` is turned into a commit number by bisection, since `date_added` rises with it.
 
-use super::engine::Write;
+use super::engine::{Write, counter, set_counter};
 use super::ingest::{FLAG_FIRST, FLAG_LAST, reflag};
 use super::schema::id_digest;
 use super::{Connection, Row, Val, all, first};
@@ -300,6 +300,11 @@ pub(crate) fn unlist<C: Connection>(
             gone += connection.run(sql, &[Val::Int(collection.0), Val::Int(row.seq)])?;
         }
     }
-    reflag(connection, collection, oid)?;
+    if gone > 0 {
+        reflag(connection, collection, oid)?;
+        // A commit of its own: what was read before is no longer so.
+        let seq = counter(connection, "commit")?;
+        set_counter(connection, "commit", seq + 1)?;
+    }
     Ok(gone)
 }

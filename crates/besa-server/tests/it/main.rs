@@ -5,7 +5,11 @@
 mod access;
 mod client;
 mod foreign;
+#[expect(dead_code, reason = "shared with the tests of the policy, which use all of it")]
+#[path = "../../../besa-alliance/tests/it/graphs.rs"]
+mod graphs;
 mod hostile;
 mod killed;
+mod released;
 mod support;
 mod taxii;

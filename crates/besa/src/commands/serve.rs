@@ -1,9 +1,12 @@
 //! `besa serve`: the node, until it is told to stop.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use besa_alliance::member::Digest;
+use besa_alliance::policy::{Membership, Settings};
+use besa_exchange::release::{Gate, Terms};
 use besa_exchange::taxii::server::About;
 use besa_intel::{Keep, Store};
 use besa_node::Node;
@@ -50,6 +53,7 @@ pub(super) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<u8> {
         clock: now,
         certificate_check: Options::loopback(0).certificate_check,
         inlet: Taking::default(),
+        gate: Arc::new(Gate::shut()),
     };
     if store.directory()?.users.is_empty() {
         let hint = format_args!(
@@ -60,7 +64,12 @@ pub(super) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<u8> {
     }
     let member = member(args, &store)?;
     let inlet = member.as_ref().map_or_else(Taking::default, |(node, _)| Taking(node.gate().clone()));
-    let running = besa_server::start(store, Options { inlet, ..options })?;
+    let gate = member.as_ref().map_or_else(Gate::shut, |(node, _)| gate_of(args, node));
+    let outside = store.directory()?.users.iter().any(|user| user.member.is_some());
+    if member.is_none() && outside {
+        note(terminal, "accounts of members read nothing: this node has joined no alliance");
+    }
+    let running = besa_server::start(store, Options { inlet, gate: Arc::new(gate), ..options })?;
     note(terminal, format_args!("serving {}", running.url()));
     running.wait();
     if let Some((node, interrupt)) = member {
@@ -69,6 +78,28 @@ pub(super) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<u8> {
     }
     note(terminal, "stopped");
     Ok(0)
+}
+
+/// Lets out what the charter that is known at that moment allows.
+fn gate_of(args: &ServeArgs, node: &Node) -> Gate {
+    let known = Arc::clone(node.gate());
+    let home = Home::below(&args.data.folder());
+    let holder = home.settings().map(|settings| settings.member).ok();
+    let last: Mutex<Option<(Digest, Arc<Terms>)>> = Mutex::default();
+    Gate::following(move || {
+        let directory = &known.known().directory;
+        let charter = directory.charter();
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((digest, terms)) = last.as_ref()
+            && *digest == charter.digest
+        {
+            return Some(Arc::clone(terms));
+        }
+        let membership = Membership::of(&charter.contents.members);
+        let terms = Arc::new(Terms::new(holder.clone()?, membership, Settings::default()));
+        *last = Some((charter.digest, Arc::clone(&terms)));
+        Some(terms)
+    })
 }
 
 /// The node of a member, if this data folder has joined an alliance.

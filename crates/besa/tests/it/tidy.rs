@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("besa-archive", &["besa-event"]),
     ("besa-intel", &["besa-stix"]),
     ("besa-alliance", &["besa-stix"]),
-    ("besa-exchange", &["besa-intel"]),
+    ("besa-exchange", &["besa-alliance", "besa-intel"]),
     ("besa-server", &["besa-exchange", "besa-intel"]),
     ("besa-node", &["besa-alliance", "besa-exchange", "besa-intel", "besa-stix"]),
     (
