@@ -9,7 +9,7 @@
 //! - Nothing of an ingest is visible before a flush, everything after it. A crash between leaves
 //!   files that no manifest names; the next writer collects them.
 //! - Memory is bounded by [`IngestOptions::memory`] whatever the number of partitions: beyond it
-//!   the largest piece is written out.
+//!   row groups are encoded early, and pieces written out.
 //! - Deterministic: the same batches with the same options give the same files.
 
 use std::collections::{BTreeMap, HashMap};
@@ -31,6 +31,9 @@ use crate::write::file::assemble;
 use crate::write::names::{NAMES_MAX, Names};
 use crate::write::piece::Piece;
 
+/// Bytes from which ending a row group is better than closing its file.
+const GROUP_WORTH_ENDING: usize = 4 << 20;
+
 /// How an ingest works.
 #[derive(Clone, Copy, Debug)]
 pub struct IngestOptions {
@@ -46,7 +49,7 @@ pub struct IngestOptions {
 
 impl Default for IngestOptions {
     fn default() -> Self {
-        Self { memory: 256 << 20, level: 1, age: 10 * 1_000_000_000, events: 1 << 20 }
+        Self { memory: 96 << 20, level: 1, age: 10 * 1_000_000_000, events: 1 << 20 }
     }
 }
 
@@ -263,13 +266,23 @@ impl Pieces {
         Ok(())
     }
 
-    /// Writes the largest pieces out until memory is within its bound.
+    /// Makes memory fit its bound: ends the row group of the largest piece, or writes the piece out
+    /// if it has little to be encoded.
     pub(crate) fn bound(&mut self, now: Timestamp) -> Result<()> {
         while self.weight > self.options.memory {
             let open = self.open.iter().enumerate();
             let weights = open.filter_map(|(number, piece)| Some((piece.as_ref()?.weight(), number)));
-            let Some((_, largest)) = weights.max() else { return Ok(()) };
-            self.seal(largest, now)?;
+            let Some((before, largest)) = weights.max() else { return Ok(()) };
+            let Some(Some(piece)) = self.open.get_mut(largest) else { return Ok(()) };
+            if piece.group_weight() < GROUP_WORTH_ENDING {
+                self.seal(largest, now)?;
+                continue;
+            }
+            piece.end_group(&self.names, &mut self.pages)?;
+            self.weight = (self.weight + piece.weight()).saturating_sub(before);
+            if piece.is_full() {
+                self.seal(largest, now)?;
+            }
         }
         if self.names.len() > NAMES_MAX {
             self.seal_all(now)?;

@@ -1,7 +1,8 @@
 //! A column of one row group under construction: distinct values, and a position for each row.
 //!
 //! Each value is looked up once, by its bytes as they stand in the evidence; only values that are
-//! new are unescaped and checked. Memory is the distinct values and four bytes a row.
+//! new are unescaped and checked. Memory is the distinct values and four bytes a row. A column of
+//! values that hardly repeat ceases to look them up and then may hold one several times.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -42,7 +43,12 @@ pub(crate) struct Column {
     exact: Vec<(u32, u32)>,
     ids: Vec<u32>,
     last: u32,
+    /// Nearly every value was new, so none is looked up any more but the last one.
+    plain: bool,
 }
+
+/// Distinct values from which it is asked whether looking values up is worth it.
+const PLAIN_FROM: usize = 2_048;
 
 impl Column {
     /// How many rows it has reached: the row of the last value and all before it.
@@ -72,6 +78,24 @@ impl Column {
         verbatim
     }
 
+    /// The same for a column of which nobody asks that its values are distinct.
+    #[inline]
+    pub(crate) fn set_any(
+        &mut self,
+        row: usize,
+        kind: ValueKind,
+        bytes: &[u8],
+        hasher: &impl BuildHasher,
+    ) -> bool {
+        let distinct = self.entries.len();
+        let verbatim = self.set(row, kind, bytes, hasher);
+        if distinct == PLAIN_FROM && self.entries.len() > PLAIN_FROM && row < PLAIN_FROM + PLAIN_FROM / 8 {
+            self.plain = true;
+            self.table = HashTable::new();
+        }
+        verbatim
+    }
+
     /// The position of a value, and whether its bytes cannot be told from its text.
     #[inline]
     pub(crate) fn intern(&mut self, kind: ValueKind, bytes: &[u8], hasher: &impl BuildHasher) -> (u32, bool) {
@@ -84,6 +108,8 @@ impl Column {
         };
         let id = if matches(self.last) {
             self.last
+        } else if self.plain {
+            self.insert(0, escaped, bytes, hasher)
         } else {
             let hash = hasher.hash_one((escaped, bytes));
             match self.table.find(hash, |id| matches(*id)).copied() {
@@ -115,6 +141,9 @@ impl Column {
         } else {
             // Bytes that are not UTF-8, followed by the text that stands for them.
             self.spans.push((start as u32 + entry.key.1, text as u32 - entry.key.1));
+        }
+        if self.plain {
+            return id;
         }
         let (entries, keys, texts) = (&self.entries, &self.keys, &self.texts);
         self.table.insert_unique(hash, id, |id| {

@@ -26,11 +26,11 @@ use crate::index::FileIndexer;
 /// Rows of a row group, at most.
 pub(crate) const GROUP_ROWS_MAX: usize = 1 << 16;
 /// Bytes that a row group under construction holds, at most (plus one event).
-pub(crate) const GROUP_BYTES_MAX: usize = 48 << 20;
+pub(crate) const GROUP_BYTES_MAX: usize = 32 << 20;
 /// Row groups of a file, at most: a set of them is a `u64`.
 pub(crate) const GROUPS_MAX: usize = 64;
 /// Encoded bytes after which a file is closed.
-pub(crate) const FILE_BYTES_MAX: usize = 96 << 20;
+pub(crate) const FILE_BYTES_MAX: usize = 48 << 20;
 /// Columns of fields of a file, at most.
 pub(crate) const COLUMNS_MAX: usize = 400;
 /// Layouts of a row group from which it is asked whether the raw record is worth taking apart.
@@ -153,7 +153,8 @@ impl Piece {
         self.encoded_len + index + self.group_weight()
     }
 
-    fn group_weight(&self) -> usize {
+    /// Bytes of the row group under way, roughly.
+    pub(crate) fn group_weight(&self) -> usize {
         self.weight_fixed + self.weight_columns + self.rows * 64
     }
 
@@ -234,7 +235,7 @@ impl Piece {
             && column.rows() <= row
         {
             let before = column.weight();
-            let verbatim = column.set(row, kind, bytes, hasher);
+            let verbatim = column.set_any(row, kind, bytes, hasher);
             let added = column.weight() - before;
             self.weight_columns += added;
             return if verbatim { Place::Both } else { Place::Column };
