@@ -32,5 +32,6 @@ mod tests;
 pub(crate) use build::FileIndexer;
 pub use build::Observe;
 pub use key::Observed;
+pub(crate) use run::with_directory;
 pub use run::{IndexError, ReadAt, Run, RunWriter, merge};
 pub use search::{Asked, Searched};

@@ -398,6 +398,11 @@ impl<R: ReadAt> Run<R> {
         self.incomplete.iter().any(|have| Some(*have as usize) == file)
     }
 
+    #[cfg(test)]
+    pub(crate) fn block_len(&self, block: usize) -> usize {
+        self.blocks[block].len as usize
+    }
+
     /// How many row groups a file has, by its position.
     #[must_use]
     pub fn groups(&self, file: usize) -> u32 {
@@ -448,6 +453,36 @@ impl<R: ReadAt> Run<R> {
             Err(IndexError::Damaged("checksum of a filter"))
         }
     }
+}
+
+/// A run of one file of 64 row groups whose only block is these bytes, with a sound directory: so
+/// that a fuzzer gets past the checksums.
+pub(crate) fn with_directory(block: &[u8]) -> Vec<u8> {
+    let (filter, mut meta, mut out) = ([0; 6], Vec::new(), block.to_vec());
+    out.extend_from_slice(&filter);
+    let number = |out: &mut Vec<u8>, value: usize| {
+        out.extend_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
+    };
+    number(&mut meta, 1);
+    meta.push(64);
+    [0, 1, 1, filter.len()].into_iter().for_each(|value| number(&mut meta, value));
+    meta.extend_from_slice(&checksum(&filter).to_le_bytes());
+    number(&mut meta, 1);
+    let mut first = [0; 6];
+    first.iter_mut().zip(block.iter().skip(3)).for_each(|(into, byte)| *into = *byte);
+    meta.extend_from_slice(&first);
+    number(&mut meta, block.len());
+    meta.extend_from_slice(&checksum(block).to_le_bytes());
+    let mut trailer = Vec::new();
+    trailer.extend_from_slice(&(out.len() as u64).to_le_bytes());
+    trailer.extend_from_slice(&1_u64.to_le_bytes());
+    number(&mut trailer, meta.len());
+    let sum = checksum(&meta) ^ checksum(&trailer);
+    trailer.extend_from_slice(&sum.to_le_bytes());
+    trailer.extend_from_slice(MAGIC);
+    out.extend_from_slice(&meta);
+    out.extend_from_slice(&trailer);
+    out
 }
 
 /// Goes through all keys of a run.
