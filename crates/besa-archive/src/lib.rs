@@ -34,9 +34,11 @@ pub mod index;
 mod ingest;
 mod maintain;
 mod manifest;
+pub mod probe;
 mod read;
 mod runs;
 mod store;
+pub mod turns;
 mod write;
 
 pub use archive::{Archive, Writer};

@@ -124,6 +124,11 @@ pub(crate) struct ArchiveHuntArgs {
     #[command(flatten)]
     pub(crate) findings: FindingsArgs,
 
+    /// Read no more than so many MiB of data files; what is left unsearched is told, and the exit
+    /// code is then never 0.
+    #[arg(long, value_name = "MIB")]
+    pub(crate) budget: Option<u32>,
+
     /// Read also what the index of observables rules out: slower, the same findings.
     #[arg(long)]
     pub(crate) no_index: bool,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
 use anyhow::{Context as _, bail};
+use besa_archive::turns::{Budget, Turns};
 use besa_archive::{Archive, Hold, Manifest, Retention, Upkeep, Window, Writer};
 use besa_detect::Scope;
 use besa_event::{LogSource, Timestamp};
@@ -148,6 +149,7 @@ fn hunt(arguments: &ArchiveHuntArgs, terminal: &Terminal) -> anyhow::Result<u8> 
         window: window(asked.from, asked.to),
         index: !arguments.no_index,
         workers: workers(arguments.jobs),
+        turns: Turns::new(workers(arguments.jobs)).hunt("local", budget(arguments.budget)),
         defects: DefectLog::new(asked.defects.as_deref()).context("cannot write the file of defects")?,
     };
     let interrupt = Interrupt::new();
@@ -158,6 +160,10 @@ fn hunt(arguments: &ArchiveHuntArgs, terminal: &Terminal) -> anyhow::Result<u8> 
     let hunted = hunted?;
     give(asked, &knowledge, &hunted, terminal)?;
     Ok(exit_code(&hunted))
+}
+
+fn budget(mib: Option<u32>) -> Budget {
+    mib.map_or_else(Budget::default, |mib| Budget { bytes: u64::from(mib) << 20, ..Budget::default() })
 }
 
 fn window(from: Option<Timestamp>, to: Option<Timestamp>) -> Window {

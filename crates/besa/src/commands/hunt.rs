@@ -138,7 +138,10 @@ fn write_account(path: &Path, hunted: &Hunted) -> anyhow::Result<()> {
 pub(super) fn exit_code(hunted: &Hunted) -> u8 {
     let account = &hunted.account;
     let nothing_read = account.events == 0 && account.defects.count > 0;
-    let missing = account.coverage.as_ref().is_some_and(|coverage| !coverage.files_missing.is_empty());
+    let missing = account
+        .coverage
+        .as_ref()
+        .is_some_and(|coverage| !coverage.files_missing.is_empty() || coverage.over_budget.is_some());
     match account.findings.total {
         0 if !account.complete => EXIT_INTERRUPTED,
         0 if nothing_read || missing => EXIT_ERROR,

@@ -154,10 +154,21 @@ pub(crate) struct Coverage {
     /// What the index ruled out; absent if it was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) index: Option<IndexCoverage>,
+    /// What the budget of the hunt did not hold, so that it was not searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) over_budget: Option<OverBudget>,
     /// Files that could not be searched whole.
     pub(crate) files_missing: Vec<String>,
     /// Log sources within the window that no rule is about, with their events.
     pub(crate) log_sources_passed_over: BTreeMap<String, u64>,
+}
+
+/// What was not searched for its cost.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct OverBudget {
+    pub(crate) row_groups: u64,
+    /// Their events.
+    pub(crate) events: u64,
 }
 
 /// What the index of observables spared.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use besa_archive::turns::{Budget, Turns};
 use besa_archive::{Archive, Error, Window};
 use besa_detect::Scope;
 use besa_intel::PageQuery;
@@ -31,13 +32,19 @@ pub(crate) struct ArchiveHunter {
     pub(crate) archive: String,
     /// Ends a search when the node ends.
     pub(crate) interrupt: Arc<Interrupt>,
+    /// Searches read one row group at a time, all together.
+    turns: Arc<Turns>,
 }
 
 impl ArchiveHunter {
     /// The archive below a data folder, wherever it is said to be.
     pub(crate) fn new(archive: Option<&str>, data: &Path) -> Self {
         let usual = || data.join("archive").display().to_string();
-        Self { archive: archive.map_or_else(usual, str::to_owned), interrupt: Interrupt::new() }
+        Self {
+            archive: archive.map_or_else(usual, str::to_owned),
+            interrupt: Interrupt::new(),
+            turns: Turns::new(1),
+        }
     }
 }
 
@@ -54,8 +61,9 @@ impl Hunter for ArchiveHunter {
             archive: &self.archive,
             window: Window::default(),
             index: true,
-            // One hunt of an ally's takes one core, whatever it asks for.
+            // One hunt of an ally's takes one core, whatever it asks for, and all of them in turn.
             workers: 1,
+            turns: self.turns.hunt("allies", Budget::default()),
             defects: DefectLog::default(),
         };
         let hunted = retro::hunt(&knowledge, past, &Progress::hidden(), &self.interrupt);

@@ -11,7 +11,7 @@
 //!   by value, and a sound index run says that it holds nothing asked for. `--no-index` is the
 //!   slow twin: it reads what the index would have ruled out.
 //! - What was not read is told: files by name, index runs that could not be used by name.
-//! - The result does not depend on the number of workers.
+//! - The result does not depend on the number of workers, unless a budget ends it.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,13 +21,14 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use besa_archive::turns::Hunt;
 use besa_archive::{Archive, FileEntry, FileNumber, LookedUp, Reader, Source, Wanted, Window};
 use besa_detect::intel::values;
 use besa_detect::{Detector, Outcome, Worker};
 use besa_event::{Defect, Keep, LogSource, Origin, Place, Timestamp};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::account::{Coverage, IndexCoverage};
+use super::account::{Coverage, IndexCoverage, OverBudget};
 use super::defects::DefectLog;
 use super::guard;
 use super::interrupt::Interrupt;
@@ -49,6 +50,8 @@ pub(crate) struct Past<'a> {
     pub(crate) index: bool,
     /// Threads that read and match.
     pub(crate) workers: usize,
+    /// Whose turn to read a row group it is, and what the hunt may cost.
+    pub(crate) turns: Arc<Hunt>,
     pub(crate) defects: DefectLog,
 }
 
@@ -75,6 +78,8 @@ struct Read {
     outcome: Outcome,
     events: u64,
     failure: Option<String>,
+    /// There was no turn for it.
+    refused: bool,
 }
 
 /// Hunts through an archive. An interrupt ends it early; what was found until then is the result.
@@ -94,10 +99,18 @@ pub(crate) fn hunt(
     coverage.index.clone_from(&plan.index);
     let mut collector = Collector::new(detector, past.defects, progress);
     let mut searched = Searched::default();
-    let hands = Hands { detector, archive: &archive, window: past.window, plan: &plan, interrupt };
+    let hands = Hands {
+        detector,
+        archive: &archive,
+        window: past.window,
+        plan: &plan,
+        turns: &past.turns,
+        interrupt,
+    };
     hands.run(past.workers.max(1), &mut |unit, read| searched.take(unit, read, &mut collector, &plan))?;
     coverage.files_searched = (searched.files.len() - searched.damaged.len()) as u64;
     coverage.row_groups_searched = searched.groups;
+    coverage.over_budget = (searched.refused.row_groups > 0).then_some(searched.refused);
     coverage.files_missing = searched.damaged.values().cloned().collect();
     collector.tally.files = searched.files.len() as u64;
     collector.tally.bytes = searched.bytes;
@@ -192,6 +205,8 @@ struct Searched {
     files: BTreeSet<FileNumber>,
     bytes: u64,
     groups: u64,
+    /// What the budget did not hold.
+    refused: OverBudget,
     /// Files that could not be read whole, with what is wrong.
     damaged: BTreeMap<FileNumber, String>,
 }
@@ -205,6 +220,11 @@ impl Searched {
         plan: &Plan<'_>,
     ) -> anyhow::Result<()> {
         let file = unit.file;
+        if read.refused {
+            self.refused.row_groups += 1;
+            self.refused.events += file.groups.get(unit.group).map_or(0, |group| u64::from(group.rows));
+            return Ok(());
+        }
         if self.files.insert(file.number) {
             self.bytes += file.bytes;
         }
@@ -230,6 +250,7 @@ struct Hands<'a> {
     archive: &'a Archive,
     window: Window,
     plan: &'a Plan<'a>,
+    turns: &'a Hunt,
     interrupt: &'a Interrupt,
 }
 
@@ -308,6 +329,8 @@ impl Hands<'_> {
 
     fn read(&self, (reader, worker): &mut (Reader<'_>, Worker<'_>), unit: &Unit<'_>) -> Read {
         let mut read = Read::default();
+        let bytes = unit.file.bytes / unit.file.groups.len().max(1) as u64;
+        let Ok(_turn) = self.turns.turn(bytes) else { return Read { refused: true, ..read } };
         let keep = if unit.hit { self.detector.keep() } else { self.keep_elsewhere() };
         let wanted = Wanted { keep, raw: false };
         let intel = unit.hit || self.plan.intel_everywhere;

@@ -148,6 +148,12 @@ fn coverage(account: &Account) -> Vec<Line> {
             counted(*events, "event")
         )));
     }
+    if let Some(over) = &coverage.over_budget {
+        let (groups, events) = (counted(over.row_groups, "row group"), counted(over.events, "event"));
+        lines.push(Line::Whole(format!(
+            "NOT SEARCHED: {groups} with {events}, which the budget does not hold"
+        )));
+    }
     for file in &coverage.files_missing {
         lines.push(Line::Whole(format!("NOT SEARCHED: {}", visible(file))));
     }

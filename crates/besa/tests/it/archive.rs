@@ -110,6 +110,9 @@ fn looked_after(archive: &Path) {
     assert_eq!(code(&at("hunt", &without)), 0);
     let told: Value = serde_json::from_slice(&std::fs::read(&account).unwrap()).unwrap();
     assert_eq!((&told["events"], &told["coverage"]["index"]), (&before["events"], &Value::Null));
+    let poor = at("hunt", &[&hunt[..], &["--budget", "0"]].concat());
+    assert_eq!(code(&poor), 2, "what was not searched is no `nothing found`");
+    assert!(stderr(&poor).contains("which the budget does not hold"), "{}", stderr(&poor));
     index_lost(archive, &hunt, &account);
     let first = first_data_file(&archive.join("data"));
     std::fs::remove_file(&first).unwrap();
