@@ -180,6 +180,8 @@ pub(crate) struct IndexCoverage {
     /// are searched without having been read.
     pub(crate) events_ruled_out: u64,
     pub(crate) files_ruled_out: u64,
+    /// The same events by log source.
+    pub(crate) log_sources_ruled_out: BTreeMap<String, u64>,
     /// Files without a usable index, read whole.
     pub(crate) files_without: u64,
     /// Runs that could not be used, with the reason.
@@ -246,7 +248,7 @@ fn met(tally: &Tally) -> impl Iterator<Item = (LogSourceId, u64)> {
         .map(|(number, events)| (LogSourceId(u16::try_from(number).unwrap_or(0)), events))
 }
 
-fn class_name(detector: &Detector, class: LogSourceId) -> String {
+pub(super) fn class_name(detector: &Detector, class: LogSourceId) -> String {
     let source = detector.sources().get(class);
     let mut parts: Vec<String> = source.product.iter().cloned().collect();
     parts.extend((!source.services.is_empty()).then(|| source.services.join("+")));

@@ -1,6 +1,6 @@
 //! What allies release: searched in this node's archive for them, and used in its own hunts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -100,8 +100,10 @@ fn searched(account: &Account, summary: &Summary) -> Option<Searched> {
     let (first, last) = (time(&coverage.first)?, time(&coverage.last)?);
     let window = whole_millis(first, 0)..whole_millis(last, 1);
     let searched = account.log_sources.iter().filter(|source| source.events > 0);
-    let mut sources: Vec<String> =
-        searched.map(|source| clip(&source.log_source)).take(SOURCES_MAX).collect();
+    // What the index rules out is searched as well.
+    let ruled_out = coverage.index.iter().flat_map(|index| index.log_sources_ruled_out.keys());
+    let names: BTreeSet<&String> = searched.map(|source| &source.log_source).chain(ruled_out).collect();
+    let mut sources: Vec<String> = names.into_iter().map(|name| clip(name)).take(SOURCES_MAX).collect();
     if sources.is_empty() {
         // The index named no place to look; all of it was covered all the same.
         sources.push("all".to_owned());

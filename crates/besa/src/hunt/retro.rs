@@ -28,7 +28,7 @@ use besa_detect::{Detector, Outcome, Worker};
 use besa_event::{Defect, Keep, LogSource, Origin, Place, Timestamp};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::account::{Coverage, IndexCoverage, OverBudget};
+use super::account::{Coverage, IndexCoverage, OverBudget, class_name};
 use super::defects::DefectLog;
 use super::guard;
 use super::interrupt::Interrupt;
@@ -139,6 +139,11 @@ impl<'d> Classes<'d> {
         ruled
     }
 
+    /// As the account shows a class.
+    fn name(&self, source: &Source) -> String {
+        class_name(self.detector, self.detector.sources().intern(LogSource::from(source)))
+    }
+
     /// Whether anything that is looked for may be in events of a class.
     fn is_looked_at(&self, source: &Source) -> bool {
         !self.detector.intel().is_empty() || self.has_rules(source)
@@ -165,7 +170,12 @@ impl<'a> Plan<'a> {
                 plan.files_passed_over += 1;
                 continue;
             }
+            let before = index.events_ruled_out;
             plan.add(file, groups, looked.as_ref(), classes.has_rules(&file.source), &mut index);
+            let events = index.events_ruled_out - before;
+            if events > 0 {
+                *index.log_sources_ruled_out.entry(classes.name(&file.source)).or_default() += events;
+            }
         }
         if let Some(looked) = looked {
             index.runs = looked.runs;
