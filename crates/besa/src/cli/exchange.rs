@@ -121,6 +121,10 @@ pub(crate) enum TaxiiCommand {
         /// Discovery URL, e.g. `https://node.example/taxii2/`
         url: String,
 
+        /// As JSON, one line a collection.
+        #[arg(long)]
+        json: bool,
+
         #[command(flatten)]
         peer: PeerArgs,
     },

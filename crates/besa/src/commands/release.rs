@@ -9,7 +9,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use besa_alliance::member::MemberId;
 use besa_alliance::policy::{Catalogue, Held, Membership, Policy, Recipient, Settings};
-use besa_intel::Store;
+use besa_exchange::release::held;
+use besa_intel::{Store, Stored};
 use besa_stix::bundle::read_objects;
 use besa_stix::object::Object;
 use besa_stix::time::Instant;
@@ -37,17 +38,15 @@ impl Catalogue for Shelf {
             return Some(Held::here(raw));
         }
         let found = self.store.as_ref()?.object(id, None).ok()??;
-        Some(self.stored(found.raw))
+        Some(self.stored(&found))
     }
 }
 
 impl Shelf {
-    /// The store does not say yet which member an object came from; its creator does.
-    fn stored<'a>(&self, raw: String) -> Held<'a> {
-        let creator = Object::parse(&raw).ok().and_then(|object| object.header().created_by_ref.clone());
-        let creator = creator.and_then(|creator| MemberId::parse(&creator).ok());
-        let from = creator.filter(|creator| *creator != self.holder);
-        Held { raw: Cow::Owned(raw), from, under: Cow::Borrowed(&[]) }
+    /// With what the store keeps of whence it came, and under which markings.
+    fn stored<'a>(&self, found: &Stored) -> Held<'a> {
+        let Held { from, under, .. } = held(found, &self.holder);
+        Held { raw: Cow::Owned(found.raw.clone()), from, under: Cow::Owned(under.into_owned()) }
     }
 }
 
@@ -94,7 +93,7 @@ fn load<'a>(arguments: &ReleaseExplainArgs, terminal: &Terminal) -> Result<(Shel
         let store = shelf.store.as_ref().context("there is no store to look the id up in")?;
         let found = store.object(&arguments.object, None)?;
         let found = found.with_context(|| format!("the store has no `{}`", arguments.object))?;
-        let held = shelf.stored(found.raw);
+        let held = shelf.stored(&found);
         return Ok((shelf, vec![held]));
     }
     let read = read_objects(&input::read(Path::new(&arguments.object))?)?;

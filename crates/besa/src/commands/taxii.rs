@@ -13,11 +13,18 @@ use crate::terminal::{Terminal, visible};
 
 pub(super) fn run(command: &TaxiiCommand, terminal: &Terminal) -> Result<u8> {
     match command {
-        TaxiiCommand::Ls { url, peer } => {
+        TaxiiCommand::Ls { url, json, peer } => {
             let client = client(peer)?;
             let found = client.discover(url)?;
             for root in &found.api_roots {
                 for one in client.collections(root)? {
+                    if *json {
+                        say(serde_json::json!({
+                            "url": one.url, "id": one.id, "title": one.title, "alias": one.alias,
+                            "can_read": one.can_read, "can_write": one.can_write, "api_root": root,
+                        }))?;
+                        continue;
+                    }
                     let read = if one.can_read { "r" } else { "-" };
                     let write = if one.can_write { "w" } else { "-" };
                     say(format_args!("{read}{write}\t{}\t{}", visible(&one.url), visible(&one.title)))?;

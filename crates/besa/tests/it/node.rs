@@ -55,6 +55,9 @@ fn a_node_set_up_by_script() {
     let collection = url.replace("/taxii2/", &format!("/api/collections/{}/", id.trim()));
     let ls = run(&["taxii", "ls", &url, "--user", "ana", "--password-stdin"], PASSWORD);
     assert_eq!(ls, (0, format!("rw\t{collection}\tT\n")));
+    let listed = run(&["taxii", "ls", &url, "--json", "--user", "ana", "--password-stdin"], PASSWORD).1;
+    let listed = crate::json_lines(&listed);
+    assert_eq!((&listed[0]["url"], &listed[0]["can_write"]), (&collection.as_str().into(), &true.into()));
     let pull = ["taxii", "pull", &collection, "--user", "ana", "--password-stdin", "--data", &other];
     assert_eq!(run(&pull, PASSWORD).0, 0);
     let exported = run(&["intel", "export", "--data", &other], "").1;
