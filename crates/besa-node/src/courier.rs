@@ -116,7 +116,7 @@ impl Courier {
 
     /// Something signed and the objects it brings, as far as they may go to the ally now.
     fn released(&self, raw: &str, now: Time) -> Vec<Released<Text>> {
-        let directory = self.gate.known().directory.clone();
+        let directory = Arc::clone(&self.gate.known().directory);
         let recipient = Recipient::Member(self.ally.clone());
         judging(self.store.as_ref(), &directory, &self.me, &recipient, now, |shelf, policy| {
             let Some(signed) = policy.decide_signed(raw) else { return Vec::new() };

@@ -222,7 +222,7 @@ impl Gate {
     ) -> Result<(), Refusal> {
         let charter = Charter::parse(text)?;
         let ours = known.directory.charter_at(charter.contents.sequence).cloned();
-        let advanced = known.directory.advance(charter.clone());
+        let advanced = Arc::make_mut(&mut known.directory).advance(charter.clone());
         match (&advanced, ours) {
             (Ok(()), None) => after.chain.push((Kind::Charter, charter.id(), charter.text())),
             (Err(Refusal::Fork { .. }), Some(ours)) => {
@@ -236,7 +236,7 @@ impl Gate {
     fn statement(&self, known: &mut Known, text: &str, after: &mut Aftermath) -> Result<(), Refusal> {
         let statement = KeyStatement::parse(text)?;
         let is_known = known.directory.statements().iter().any(|one| one.digest == statement.digest);
-        known.directory.take_keys(statement.clone())?;
+        Arc::make_mut(&mut known.directory).take_keys(statement.clone())?;
         if !is_known {
             after.revoked |= !statement.contents.revocations.is_empty();
             after.chain.push((Kind::Keys, statement.id(), statement.text()));
@@ -379,7 +379,7 @@ impl Gate {
     /// Looks at entries taken earlier again, after a key was revoked: objects of those that are void
     /// now are out of use, and their logs go back to where their members stand by them.
     pub(crate) fn withdraw_void(&self) -> Result<(), NodeError> {
-        let directory = self.known().directory.clone();
+        let directory = Arc::clone(&self.known().directory);
         let (mut void, mut heads) = (Vec::new(), Vec::new());
         for inbox in self.places.inboxes.values() {
             crate::journal::each_entry(self.store.as_ref(), *inbox, &mut 0, &mut |_, entry| {
@@ -419,7 +419,7 @@ impl Gate {
             let newer = directory.charters().len() >= known.directory.charters().len()
                 && directory.statements().len() >= known.directory.statements().len();
             if newer {
-                known.directory = directory;
+                known.directory = Arc::new(directory);
             }
         }
         self.withdraw_void()

@@ -186,7 +186,7 @@ impl Answerer {
         let pending = Pending { question: question.entry.reference(), sightings };
         match self.settings.answers {
             Answers::Automatic => {
-                let directory = self.gate.known().directory.clone();
+                let directory = Arc::clone(&self.gate.known().directory);
                 send(&directory, &self.journal, &question.entry, &pending.sightings, clock())?;
             }
             Answers::Confirmed => {

@@ -24,8 +24,8 @@ const EXPECTED_MAX: usize = 200_000;
 /// See the module.
 #[derive(Debug)]
 pub struct Known {
-    /// Members, keys, revocations.
-    pub directory: Directory,
+    /// Members, keys, revocations; shared, since many look at it while few change it.
+    pub directory: Arc<Directory>,
     ledger: Ledger,
     /// The hash of entry n of a log stands at place n - 1.
     hashes: HashMap<Digest, Vec<Digest>>,
@@ -46,7 +46,7 @@ impl Known {
     /// Reads everything on from the files and the store.
     pub fn load(directory: Directory, store: &dyn Store, places: &Places) -> Result<Self, NodeError> {
         let mut known = Self {
-            directory,
+            directory: Arc::new(directory),
             ledger: Ledger::default(),
             hashes: HashMap::new(),
             expected: HashMap::new(),

@@ -98,7 +98,7 @@ impl Node {
         let me = settings.member.clone();
         let assets = home.assets(&settings)?;
         let allies: Vec<MemberId> = places.inboxes.keys().cloned().collect();
-        let directory = known.directory.clone();
+        let directory = Arc::clone(&known.directory);
         let (bell, queue) = (Arc::new(Bell::default()), Arc::new(Queue::default()));
         let gate = Arc::new(Gate::new(
             known,
