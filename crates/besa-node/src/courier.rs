@@ -15,6 +15,7 @@ use besa_alliance::entry::Entry;
 use besa_alliance::member::MemberId;
 use besa_alliance::policy::{Outcome, Recipient, Released, Text};
 use besa_alliance::signed::Kind;
+use besa_exchange::release::held as as_held;
 use besa_exchange::taxii::client::{Client, Pushed};
 use besa_intel::{CollectionKey, Store, Time};
 
@@ -91,7 +92,7 @@ impl Courier {
         let (mut load, mut again) = (Vec::new(), false);
         let types = Kind::ALL.iter().map(|kind| kind.object_type().to_owned()).collect();
         each_object(self.store.as_ref(), self.places.sent, types, &mut after, &mut |seq, raw| {
-            load.extend(self.released(raw, now));
+            load.extend(self.released(raw, now)?);
             if load.len() >= LOAD_MAX {
                 again = self.carry(outbox, &load, now)? == Round::Again;
                 load.clear();
@@ -115,16 +116,16 @@ impl Courier {
     }
 
     /// Something signed and the objects it brings, as far as they may go to the ally now.
-    fn released(&self, raw: &str, now: Time) -> Vec<Released<Text>> {
+    fn released(&self, raw: &str, now: Time) -> Result<Vec<Released<Text>>, NodeError> {
         let directory = Arc::clone(&self.gate.known().directory);
         let recipient = Recipient::Member(self.ally.clone());
-        judging(self.store.as_ref(), &directory, &self.me, &recipient, now, |shelf, policy| {
+        let entry = Entry::parse(raw).ok();
+        let lines = entry.iter().flat_map(|entry| entry.content().objects());
+        let stored: Vec<_> = lines.filter_map(|line| held(self.store.as_ref(), line)).collect();
+        judging(self.store.as_ref(), &directory, &self.me, &recipient, now, &stored, |policy| {
             let Some(signed) = policy.decide_signed(raw) else { return Vec::new() };
             let mut texts = vec![signed];
-            let Ok(entry) = Entry::parse(raw) else { return texts };
-            let lines = entry.content().objects();
-            let stored: Vec<_> = lines.iter().filter_map(|line| held(self.store.as_ref(), line)).collect();
-            let objects: Vec<_> = stored.iter().map(|one| shelf.held(one.clone())).collect();
+            let objects: Vec<_> = stored.iter().map(|one| as_held(one, &self.me)).collect();
             for (outcome, one) in policy.decide_all(&objects).into_iter().zip(&stored) {
                 match outcome {
                     // A copy redacted since it was signed has another hash; the ally could not check it.

@@ -35,7 +35,6 @@
 )]
 
 pub mod bell;
-pub mod catalogue;
 pub mod courier;
 pub mod error;
 pub mod gate;

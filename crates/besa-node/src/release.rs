@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use besa_alliance::entry::{Audience, Content, Entry, Release, ReleasedObject, released_object};
 use besa_alliance::member::MemberId;
 use besa_alliance::policy::{Exit, Explanation, Membership, Outcome, Policy, Recipient, Settings};
+use besa_exchange::release::{Shelf, held};
 use besa_intel::{Store, Time};
 use besa_stix::marking::{TLP_2_AMBER, TLP_2_AMBER_STRICT, TLP_2_CLEAR, TLP_2_GREEN, TLP_2_RED, Tlp};
 use besa_stix::object::Object;
 
-use crate::catalogue::Shelf;
 use crate::error::NodeError;
 use crate::journal::{Draft, Journal};
 use besa_alliance::directory::Directory;
@@ -110,10 +110,11 @@ impl Releaser<'_> {
         withheld: &mut Vec<Explanation>,
     ) -> Result<(Share, Tlp), NodeError> {
         let recipient = Recipient::Member(member.clone());
-        let outcomes = self.judging(&recipient, now, |shelf, policy| {
-            let held: Vec<_> = stored.iter().map(|one| shelf.held(one.clone())).collect();
-            policy.decide_all(&held)
-        });
+        let (store, directory, me) = (self.store, self.directory, self.me);
+        let outcomes = judging(store, directory, me, &recipient, now, stored, |policy| {
+            let judged: Vec<_> = stored.iter().map(|one| held(one, me)).collect();
+            policy.decide_all(&judged)
+        })?;
         let (mut share, mut level) = (Share::new(), Tlp::Clear);
         for outcome in outcomes {
             match outcome {
@@ -127,16 +128,6 @@ impl Releaser<'_> {
             }
         }
         Ok((share, level))
-    }
-
-    /// Asks the policy about a recipient of releases.
-    fn judging<T>(
-        &self,
-        recipient: &Recipient,
-        now: Time,
-        ask: impl FnOnce(&Shelf<'_>, &Policy<'_>) -> T,
-    ) -> T {
-        judging(self.store, self.directory, self.me, recipient, now, ask)
     }
 
     /// Only the creator releases an object that a member made.
@@ -196,18 +187,19 @@ impl Releaser<'_> {
     }
 }
 
-/// Asks the policy about one recipient at the exit of signed releases.
+/// Asks the policy about one recipient at the exit of signed releases. An answer for which the store
+/// could not be read does not count.
 pub(crate) fn judging<T>(
     store: &dyn Store,
     directory: &Directory,
     me: &MemberId,
     recipient: &Recipient,
     now: Time,
-    ask: impl FnOnce(&Shelf<'_>, &Policy<'_>) -> T,
-) -> T {
-    let charter = &directory.charter().contents;
-    let membership = Membership::of(&charter.members);
-    let shelf = Shelf { store, me };
+    judged: &[besa_intel::Stored],
+    ask: impl FnOnce(&Policy<'_>) -> T,
+) -> Result<T, NodeError> {
+    let membership = Membership::of(&directory.charter().contents.members);
+    let shelf = Shelf::new(store, me, now, judged);
     let policy = Policy {
         releaser: me,
         recipient,
@@ -217,7 +209,9 @@ pub(crate) fn judging<T>(
         now,
         settings: Settings::default(),
     };
-    ask(&shelf, &policy)
+    let answer = ask(&policy);
+    shelf.finish()?;
+    Ok(answer)
 }
 
 /// The TLP 2.0 marking of a level.

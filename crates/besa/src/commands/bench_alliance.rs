@@ -25,6 +25,7 @@ use crate::exercise::{Field, Site};
 use crate::hunt::defects::DefectLog;
 use crate::hunt::interrupt::Interrupt;
 use crate::hunt::knowledge::Knowledge;
+use crate::hunt::observables::observe;
 use crate::hunt::progress::Progress;
 use crate::hunt::{Settings, keep};
 use crate::scenario::rng::Rng;
@@ -256,7 +257,7 @@ impl Past {
             carve: false,
             defects: DefectLog::default(),
         };
-        let writer = Writer::open(&archive.display().to_string(), None)?;
+        let writer = Writer::open(&archive.display().to_string(), Some(observe()))?;
         let kept =
             keep::add(writer, &Knowledge::nothing(), settings, &Progress::hidden(), &Interrupt::new())?;
         self.events += kept.receipt.events;

@@ -22,6 +22,7 @@ use crate::exercise::Field;
 use crate::hunt::defects::DefectLog;
 use crate::hunt::interrupt::Interrupt;
 use crate::hunt::knowledge::Knowledge;
+use crate::hunt::observables::observe;
 use crate::hunt::progress::Progress;
 use crate::hunt::{Settings, keep};
 use crate::scenario::MEMBERS;
@@ -118,7 +119,7 @@ fn objects_of(bundle: &[u8]) -> Result<Vec<Value>> {
 
 fn archive(evidence: &Path, archive: &Path, name: &str) -> Result<(String, u64, u64, u128)> {
     let started = Instant::now();
-    let writer = Writer::open(&archive.display().to_string(), None)?;
+    let writer = Writer::open(&archive.display().to_string(), Some(observe()))?;
     let settings = Settings {
         evidence: vec![evidence.to_owned()],
         workers: workers(None),
