@@ -186,9 +186,7 @@ impl Site {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        // Ctrl-C is for the one who looks on; the nodes are ended by it.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        // In our process group: Ctrl-C while this runs ends the nodes too.
         let mut process = command.spawn().context("a node cannot be started")?;
         let served = self.wait_until_served(&mut process);
         self.process = Some(process);
