@@ -149,7 +149,7 @@ impl Courier {
         }
         list(self.store.as_ref(), outbox, &texts, now)?;
         let Some((client, url)) = &self.remote else { return Ok(Round::Done) };
-        let pushed = client.push(&collection_url(url, &inbox(&self.me)), &texts)?;
+        let pushed = client.push(&collection_url(url, &inbox(&self.me)), load)?;
         self.judge(&pushed)
     }
 

@@ -51,6 +51,11 @@ impl Inside {
         Self(())
     }
 
+    /// Texts of objects that the operator sends to a place of their own choice.
+    pub fn texts(&self, texts: impl IntoIterator<Item = String>) -> Vec<Released<Text>> {
+        texts.into_iter().map(|json| self.text(json, String::new(), None)).collect()
+    }
+
     /// An object as it is held.
     pub fn text(&self, json: String, id: String, version: Option<String>) -> Released<Text> {
         let mut explanation = Explanation::bare("", &Recipient::Inside, Exit::Taxii);

@@ -18,6 +18,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use besa_alliance::policy::{Inside, Released, Text};
 use besa_intel::{Batch, CollectionKey, PageQuery, Receipt, Store, StoreError, Time, prepare_request};
 use http::StatusCode;
 use serde::Deserialize;
@@ -308,8 +309,9 @@ impl Client {
         }
     }
 
-    /// Pushes objects (their texts) to a server's collection, in requests it can take.
-    pub fn push(&self, collection: &str, objects: &[String]) -> Result<Pushed, ClientError> {
+    /// Pushes objects to a server's collection, in requests it can take. They leave the node, so
+    /// the release policy or the operator has said so.
+    pub fn push(&self, collection: &str, objects: &[Released<Text>]) -> Result<Pushed, ClientError> {
         let mut pushed = Pushed::default();
         let mut rest = objects;
         while !rest.is_empty() {
@@ -320,12 +322,14 @@ impl Client {
         Ok(pushed)
     }
 
-    /// Pushes everything of a local collection that is new since the last push to the same place.
+    /// Pushes everything of a local collection that is new since the last push to the same place: to
+    /// whom the operator says, whatever its markings are.
     pub fn push_new(
         &self,
         store: &dyn Store,
         from: CollectionKey,
         collection: &str,
+        operator: &Inside,
     ) -> Result<Pushed, ClientError> {
         let name = format!("push {} {}", from.0, slashed(collection));
         let held = store.cursor(&name)?;
@@ -339,7 +343,7 @@ impl Client {
         loop {
             let page = store.page(from, &query)?;
             let last = page.entries.last().map(|entry| entry.seq);
-            let objects: Vec<String> = page.entries.into_iter().map(|entry| entry.raw).collect();
+            let objects = operator.texts(page.entries.into_iter().map(|entry| entry.raw));
             let part = self.push(collection, &objects)?;
             pushed.sent += part.sent;
             pushed.taken += part.taken;
@@ -355,9 +359,15 @@ impl Client {
         }
     }
 
-    fn push_chunk(&self, collection: &str, chunk: &[String], pushed: &mut Pushed) -> Result<(), ClientError> {
+    fn push_chunk(
+        &self,
+        collection: &str,
+        chunk: &[Released<Text>],
+        pushed: &mut Pushed,
+    ) -> Result<(), ClientError> {
         let url = format!("{}objects/", slashed(collection));
-        let body = format!("{{\"objects\":[{}]}}", chunk.join(","));
+        let texts: Vec<&str> = chunk.iter().map(|text| text.get().json()).collect();
+        let body = format!("{{\"objects\":[{}]}}", texts.join(","));
         let answer = match self.send(&url, Some(&body)) {
             Err(ClientError::Status { status: 413, .. }) if chunk.len() > 1 => {
                 let (one, other) = chunk.split_at(chunk.len() / 2);
@@ -556,10 +566,10 @@ fn overlapped(last: &str) -> Option<String> {
     Some(besa_intel::micros_text(besa_intel::micros(back)))
 }
 
-fn chunk_len(objects: &[String]) -> usize {
+fn chunk_len(objects: &[Released<Text>]) -> usize {
     let mut bytes = 0;
     let fits = objects.iter().take(PUSH_OBJECTS_MAX).take_while(|object| {
-        bytes += object.len() + 1;
+        bytes += object.get().json().len() + 1;
         bytes <= PUSH_BYTES_MAX
     });
     fits.count().max(1)

@@ -4,6 +4,7 @@ use besa_alliance::charter::{KeyContents, KeyStatement, PinnedHead, Revocation};
 use besa_alliance::entry::{Audience, Content, Entry, Envelope, Release, released_object};
 use besa_alliance::keys::SecretKey;
 use besa_alliance::member::Digest;
+use besa_alliance::policy::Inside;
 use besa_exchange::taxii::client::{Client, Login, Pushed, Trust};
 use besa_node::places;
 use besa_node::settings::Answers;
@@ -30,7 +31,7 @@ impl Cheat {
     }
 
     fn send(&self, texts: &[String]) -> Pushed {
-        self.client.push(&self.inbox, texts).unwrap()
+        self.client.push(&self.inbox, &Inside::by_the_operator().texts(texts.to_vec())).unwrap()
     }
 
     /// The reasons for which things were refused.
@@ -163,7 +164,8 @@ fn an_inbox_is_not_read_by_its_sender_and_no_other_is_written() {
     allies[0].start();
     let cheat = Cheat::against(&allies[0]);
     let foreign = cheat.inbox.replace(&places::inbox(&id(2)), &places::inbox(&id(3)));
-    let refused = cheat.client.push(&foreign, &[indicator(2, 1, &domain(1))]).unwrap_err();
+    let texts = Inside::by_the_operator().texts([indicator(2, 1, &domain(1))]);
+    let refused = cheat.client.push(&foreign, &texts).unwrap_err();
     assert!(refused.to_string().contains("404"), "{refused}");
     let collections = cheat.client.collections(&allies[0].url()).unwrap();
     let aliases: Vec<_> = collections.iter().filter_map(|one| one.alias.clone()).collect();

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
+use besa_alliance::policy::Inside;
 use besa_exchange::taxii::client::{Client, ClientError, Login, Trust};
 use besa_intel::{NewCollection, PageQuery, Store};
 use besa_server::now;
@@ -37,10 +38,10 @@ fn pull_and_push_between_nodes() {
     let third = there.store.add_collection(&NewCollection::titled("third"), now()).unwrap();
     let boss = self::client("boss");
     let url = feed.url.replace(&feed.id, &third.id);
-    let pushed = boss.push_new(store, here.feed.key, &url).unwrap();
+    let pushed = boss.push_new(store, here.feed.key, &url, &Inside::by_the_operator()).unwrap();
     assert_eq!((pushed.sent, pushed.taken), (2_501, 2_501));
-    assert_eq!(boss.push_new(store, here.feed.key, &url).unwrap().sent, 0);
-    let refused = client.push(&url, &[campaign(1, V1)]);
+    assert_eq!(boss.push_new(store, here.feed.key, &url, &Inside::by_the_operator()).unwrap().sent, 0);
+    let refused = client.push(&url, &Inside::by_the_operator().texts([campaign(1, V1)]));
     assert!(matches!(refused, Err(ClientError::Status { status: 404, .. })), "{refused:?}");
     let query = PageQuery { content: false, ..PageQuery::default() };
     let copied = there.store.page(third.key, &query).unwrap();

@@ -5,6 +5,7 @@
 //! node holds another content under the same id (the same hunt with another TLP), it says so.
 
 use anyhow::{Context as _, Result, bail};
+use besa_alliance::policy::Inside;
 use besa_exchange::taxii::client::Client;
 use besa_intel::{Batch, CollectionKey, Store, prepare_all};
 use besa_server::now;
@@ -49,7 +50,8 @@ impl Target {
     fn take(&self, objects: &[String], terminal: &Terminal) -> Result<u64> {
         let (taken, failures) = match self {
             Self::Url { client, url } => {
-                let pushed = client.push(url, objects).context("the findings cannot be reported")?;
+                let texts = Inside::by_the_operator().texts(objects.iter().cloned());
+                let pushed = client.push(url, &texts).context("the findings cannot be reported")?;
                 (pushed.taken, pushed.failures)
             }
             Self::Store { store, collection } => {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use besa_alliance::policy::Inside;
 use besa_exchange::taxii::client::{Client, Login, Trust};
 use besa_intel::prepare_all;
 use besa_server::now;
@@ -52,11 +53,13 @@ pub(super) fn run(command: &TaxiiCommand, terminal: &Terminal) -> Result<u8> {
                 (Some(name), _) => {
                     let store = data.open()?;
                     let key = collection(&store.directory()?, name)?.key;
-                    let pushed = client.push_new(store.as_ref(), key, url)?;
+                    let pushed = client.push_new(store.as_ref(), key, url, &Inside::by_the_operator())?;
                     log(store.as_ref(), "taxii push", url)?;
                     pushed
                 }
-                (None, Some(file)) => client.push(url, &objects_of(file, terminal)?)?,
+                (None, Some(file)) => {
+                    client.push(url, &Inside::by_the_operator().texts(objects_of(file, terminal)?))?
+                }
                 (None, None) => bail!("say what to push: --collection or --file"),
             };
             pushed.failures.iter().for_each(|(id, reason)| refused(terminal, format_args!("{id}: {reason}")));
