@@ -131,10 +131,11 @@ impl Gate {
             self.judge_plain(sender, object, now, &mut came, &mut after);
         }
         (batch.origin, batch.release) = came.origin(sender);
-        let receipt = self.store.add_objects(batch)?;
+        let stored = self.store.add_objects(batch);
+        // Also when nothing was stored: a charter that is known now must not be forgotten.
         self.conclude(sender, after, now);
         self.bell.ring();
-        Ok(receipt)
+        stored
     }
 
     fn judge_signed(&self, known: &mut Known, object: &mut Prepared, now: Time, after: &mut Aftermath) {
@@ -271,20 +272,13 @@ impl Gate {
         after: &mut Aftermath,
     ) -> Result<Option<Arc<Entry>>, Refusal> {
         let text = candidate.raw();
-        let (entries, members) = {
+        let (entries, directory) = {
             let known = self.known();
-            let entries = known.expecting(candidate.id());
-            let members: Vec<MemberId> = if entries.is_empty() {
-                Vec::new()
-            } else {
-                let all = known.directory.charter().contents.members.iter();
-                all.map(|member| member.identity_ref.clone()).collect()
-            };
-            (entries, members)
+            (known.expecting(candidate.id()), Arc::clone(&known.directory))
         };
         let mut reason = None;
         for entry in &entries {
-            match entry.check_object(text, |id| members.contains(id)) {
+            match entry.check_object(text, |id| directory.member(id).is_some()) {
                 Ok(_) => return Ok(Some(Arc::clone(entry))),
                 Err(refusal) => {
                     self.at_fault(sender, entry, text, &refusal, now, after);

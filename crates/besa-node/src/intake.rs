@@ -125,30 +125,28 @@ impl Intake {
         self.store.page(collection, &query).is_ok_and(|page| !page.entries.is_empty())
     }
 
-    /// Works off what is there. Gives the questions of allies in it.
-    pub fn work(&mut self, now: Time) -> Result<Vec<Question>, NodeError> {
-        let mut questions = self.decided(now)?;
+    /// Works off what is there, and hands each question of an ally to `ask` as soon as its receipt is
+    /// signed: what fails afterwards must not lose it.
+    pub fn work(&mut self, now: Time, ask: &mut dyn FnMut(Question)) -> Result<(), NodeError> {
+        self.decided(now, ask)?;
         for (member, inbox) in self.places.inboxes.clone() {
             let name = intake_cursor(&member);
             let before: u64 = self.store.cursor(&name)?.and_then(|text| text.parse().ok()).unwrap_or(0);
             let mut after = before;
             let store = Arc::clone(&self.store);
-            each_entry(store.as_ref(), inbox, &mut after, &mut |_, entry| {
-                self.entry(&entry, now, &mut questions)
-            })?;
+            each_entry(store.as_ref(), inbox, &mut after, &mut |_, entry| self.entry(&entry, now, ask))?;
             if after != before {
                 self.store.set_cursor(&name, &after.to_string())?;
             }
         }
-        Ok(questions)
+        Ok(())
     }
 
     /// Does what analysts have decided since: an object released is used and searched for, one denied
     /// is out of use.
-    fn decided(&self, now: Time) -> Result<Vec<Question>, NodeError> {
+    fn decided(&self, now: Time, ask: &mut dyn FnMut(Question)) -> Result<(), NodeError> {
         let done: usize = self.store.cursor(DECIDED)?.and_then(|text| text.parse().ok()).unwrap_or(0);
         let decisions = self.home.decisions()?;
-        let mut questions = Vec::new();
         for decision in decisions.iter().skip(done) {
             let all = VersionFilter::all();
             self.store.unlist(self.places.quarantine, &decision.object, &all, None, None)?;
@@ -156,13 +154,13 @@ impl Intake {
                 self.store.unlist(self.places.accepted, &decision.object, &all, None, None)?;
             } else if let Some(stored) = self.store.object(&decision.object, None)? {
                 self.list(self.places.accepted, std::slice::from_ref(&stored.raw), now)?;
-                questions.extend(self.question_of(&stored)?);
+                self.question_of(&stored)?.into_iter().for_each(&mut *ask);
             }
         }
         if decisions.len() > done {
             self.store.set_cursor(DECIDED, &decisions.len().to_string())?;
         }
-        Ok(questions)
+        Ok(())
     }
 
     /// The question that an object came with.
@@ -183,7 +181,7 @@ impl Intake {
     }
 
     /// False if the entry has to wait.
-    fn entry(&mut self, entry: &Entry, now: Time, questions: &mut Vec<Question>) -> Result<bool, NodeError> {
+    fn entry(&mut self, entry: &Entry, now: Time, ask: &mut dyn FnMut(Question)) -> Result<bool, NodeError> {
         let brings = matches!(entry.content(), Content::Release(_) | Content::Answer(_));
         let is_void = self.gate.known().directory.is_void(entry);
         if !brings || is_void || self.handled.contains(&entry.digest) {
@@ -199,7 +197,7 @@ impl Intake {
         }
         match entry.content() {
             Content::Answer(_) => self.answer(entry, &held, now)?,
-            _ => questions.extend(self.release(entry, &held, &missing, &faults, now)?),
+            _ => self.release(entry, &held, &missing, &faults, now)?.into_iter().for_each(&mut *ask),
         }
         self.waiting.remove(&entry.digest);
         self.gate.known().settle(entry);

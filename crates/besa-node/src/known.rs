@@ -60,6 +60,10 @@ impl Known {
             let worked: u64 = worked.and_then(|text| text.parse().ok()).unwrap_or(0);
             let mut after = 0;
             each_entry(store, *inbox, &mut after, &mut |seq, entry| {
+                // What a revocation took away is no head: the log goes on from where its member stands by it.
+                if known.directory.is_void(&entry) {
+                    return Ok(true);
+                }
                 let log = entry.log();
                 known.place(&entry);
                 if heads.get(&log).is_none_or(|head| head.sequence < entry.sequence()) {

@@ -216,15 +216,12 @@ fn take_in(work: (Intake, Arc<Queue>, Clock), bell: &Bell) {
     let (mut intake, queue, clock) = work;
     let mut seen = 0;
     loop {
-        match intake.work(clock()) {
-            Ok(questions) => {
-                let any = !questions.is_empty();
-                questions.into_iter().for_each(|question| queue.push(question));
-                if any {
-                    bell.ring();
-                }
-            }
-            Err(error) => report("what came in cannot be worked off", &error, bell),
+        let mut ask = |question| {
+            queue.push(question);
+            bell.ring();
+        };
+        if let Err(error) = intake.work(clock(), &mut ask) {
+            report("what came in cannot be worked off", &error, bell);
         }
         if !bell.wait(&mut seen, IDLE) {
             return;
@@ -278,9 +275,10 @@ fn carry(work: (Courier, Clock), bell: &Bell) {
                 pause = PAUSE_FIRST;
                 bell.wait(&mut seen, IDLE)
             }
-            Ok(Round::Again) => bell.pause(pause),
-            Err(error) => {
-                tracing::info!(ally = %courier.ally(), %error, "not delivered yet");
+            not_yet => {
+                if let Err(error) = not_yet {
+                    tracing::info!(ally = %courier.ally(), %error, "not delivered yet");
+                }
                 let goes_on = bell.pause(pause);
                 pause = (pause * 2).min(PAUSE_MAX);
                 goes_on

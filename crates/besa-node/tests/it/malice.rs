@@ -3,9 +3,10 @@
 use besa_alliance::charter::{KeyContents, KeyStatement, PinnedHead, Revocation};
 use besa_alliance::entry::{Audience, Content, Entry, Envelope, Release, released_object};
 use besa_alliance::keys::SecretKey;
-use besa_alliance::member::Digest;
+use besa_alliance::member::{Digest, NodeKey};
 use besa_alliance::policy::Inside;
 use besa_exchange::taxii::client::{Client, Login, Pushed, Trust};
+use besa_intel::Time;
 use besa_node::places;
 use besa_node::settings::Answers;
 use besa_server::now;
@@ -242,7 +243,11 @@ fn what_a_stolen_key_signed_is_taken_out_of_use() {
     let contents = KeyContents {
         alliance: cheat.alliance,
         created_by_ref: id(2),
-        certified: Vec::new(),
+        certified: vec![NodeKey {
+            node_key: node_key(50).id(),
+            valid_from: Time::from_unix(now().unix_seconds() - 60, 0),
+            valid_until: Time::from_unix(now().unix_seconds() + 3_600, 0),
+        }],
         revocations: vec![revocation],
     };
     let statement = KeyStatement::sign(now(), contents, &authority(2)).unwrap();
@@ -252,4 +257,12 @@ fn what_a_stolen_key_signed_is_taken_out_of_use() {
     let object = indicator(2, 3, &domain(3));
     let entry = cheat.next(&[&object]).text();
     assert_eq!(cheat.refused(&[entry, object]), ["revoked-key", "not-released"]);
+    // Its member goes on behind the head that it stands by, under its new key; a node that starts
+    // again knows that head, too.
+    allies[0].stop();
+    allies[0].start();
+    cheat.last = Some(entries[0].clone());
+    let object = indicator(2, 4, &domain(4));
+    let entry = cheat.draft(&[&object], &node_key(50)).text();
+    assert_eq!(cheat.refused(&[entry, object]), Vec::<String>::new());
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use besa_alliance::entry::{Audience, Entry};
+use besa_alliance::entry::Audience;
 
 use crate::support::*;
 
@@ -87,17 +87,6 @@ fn wired(allies: &[Ally]) -> BTreeMap<(u8, u8), Wire> {
         guest.home().save(&settings).unwrap();
     }
     wires
-}
-
-fn log_of(ally: &Ally, author: u8) -> Vec<(u64, String)> {
-    let ids = ally.listed(&besa_node::places::inbox(&id(author)));
-    let entries = ids.iter().filter(|id| id.starts_with("besa-release"));
-    let mut entries: Vec<_> = entries
-        .map(|id| Entry::parse(&ally.store.object(id, None).unwrap().unwrap().raw).unwrap())
-        .map(|entry| (entry.sequence(), entry.digest.to_string()))
-        .collect();
-    entries.sort_unstable();
-    entries
 }
 
 #[test]

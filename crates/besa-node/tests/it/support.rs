@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use besa_alliance::charter::{Charter, CharterContents, Limits, Quorum};
-use besa_alliance::entry::Audience;
+use besa_alliance::entry::{Audience, Entry};
 use besa_alliance::keys::SecretKey;
 use besa_alliance::member::{Member, MemberId, MemberState, NodeKey, Role};
 use besa_intel::{Batch, Store, Time, prepare_all};
@@ -240,6 +240,18 @@ pub(crate) fn alliance_of(charter: &Charter, answers: Answers) -> Vec<Ally> {
         }
     }
     allies
+}
+
+/// The releases of a member that an ally holds: sequence and hash, sorted.
+pub(crate) fn log_of(ally: &Ally, author: u8) -> Vec<(u64, String)> {
+    let ids = ally.listed(&places::inbox(&id(author)));
+    let entries = ids.iter().filter(|id| id.starts_with("besa-release"));
+    let mut entries: Vec<_> = entries
+        .map(|id| Entry::parse(&ally.store.object(id, None).unwrap().unwrap().raw).unwrap())
+        .map(|entry| (entry.sequence(), entry.digest.to_string()))
+        .collect();
+    entries.sort_unstable();
+    entries
 }
 
 /// Waits until something holds; a slow machine may take long.
