@@ -129,7 +129,9 @@ fn foreign_readers_find_what_is_exported() {
     fs::write(&made, strange()).unwrap();
     let mut evidence = vec![made.as_path(), scenario()];
     let samples = foreign("corpora/evtx-attack-samples").map(|folder| folder.join("Lateral Movement"));
-    evidence.extend(samples.as_deref().filter(|folder| folder.exists()));
+    let samples = samples.as_deref().filter(|folder| folder.exists());
+    let events_min = if samples.is_some() { 6_000 } else { 5_000 };
+    evidence.extend(samples);
     let archive = kept(dir.path(), &evidence);
     let all = dir.path().join("all.jsonl");
     let output = run(&["-q", "archive", "export", "--archive", text(&archive), "--out", text(&all)]);
@@ -145,5 +147,5 @@ fn foreign_readers_find_what_is_exported() {
     let lines: Vec<&str> = said.lines().collect();
     assert!(output.status.success() && lines.len() == 1, "{said}");
     let told: HashMap<String, u64> = serde_json::from_str(lines[0]).unwrap();
-    assert!(told["events"] > 6_000 && told["values"] > 50_000 && told["files"] > 10, "{told:?}");
+    assert!(told["events"] > events_min && told["values"] > 50_000 && told["files"] > 10, "{told:?}");
 }
