@@ -28,6 +28,8 @@ use crate::signed::{FormatError, Kind, Opened, SIGNATURES_MAX, Signed, check_tex
 pub const MEMBERS_MAX: usize = SIGNATURES_MAX / 2;
 /// Most node keys of one member, past ones included.
 pub const NODE_KEYS_MAX: usize = 256;
+/// Most sharing groups of an alliance.
+pub const GROUPS_MAX: usize = 256;
 /// Most heads in one revocation.
 pub const REVOCATION_HEADS_MAX: usize = 4096;
 
@@ -59,6 +61,20 @@ pub struct CharterContents {
     /// Node keys that are no longer trusted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revocations: Vec<Revocation>,
+    /// Sharing groups, sorted by name: what a marking's audience may name in place of members. All
+    /// members know them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<SharingGroup>,
+}
+
+/// Members of the charter under one name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharingGroup {
+    /// The name, as markings write it.
+    pub group: String,
+    /// Who is in it, sorted, each once.
+    pub group_refs: Vec<MemberId>,
 }
 
 /// How many must agree.
@@ -283,6 +299,7 @@ impl CharterContents {
         self.check_quorum()?;
         self.limits.check()?;
         check_revocations(&self.revocations)?;
+        self.check_groups()?;
         let owners = self.key_owners();
         match self.revocations.iter().find(|revocation| !owners.contains_key(&revocation.node_key)) {
             Some(revocation) => Err(broken(format!("it revokes {}, which is nobody's", revocation.node_key))),
@@ -299,6 +316,24 @@ impl CharterContents {
                 if !seen.insert(key) {
                     return Err(broken(format!("the key {key} stands there twice")));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_groups(&self) -> Result<(), Refusal> {
+        if self.groups.len() > GROUPS_MAX || !self.groups.is_sorted_by(|a, b| a.group < b.group) {
+            return Err(broken(format!(
+                "`groups` must be at most {GROUPS_MAX}, sorted by `group`, each once"
+            )));
+        }
+        for SharingGroup { group, group_refs } in &self.groups {
+            check_text(group, "name of a group", 200).map_err(|error| broken(error.to_string()))?;
+            if !group_refs.is_sorted_by(|a, b| a < b) {
+                return Err(broken(format!("the members of the group `{group}` must be sorted, each once")));
+            }
+            if let Some(stranger) = group_refs.iter().find(|id| self.member(id).is_none()) {
+                return Err(broken(format!("{stranger} in the group `{group}` is no member")));
             }
         }
         Ok(())

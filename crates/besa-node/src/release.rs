@@ -198,7 +198,7 @@ pub(crate) fn judging<T>(
     judged: &[besa_intel::Stored],
     ask: impl FnOnce(&Policy<'_>) -> T,
 ) -> Result<T, NodeError> {
-    let membership = Membership::of(&directory.charter().contents.members);
+    let membership = Membership::of(&directory.charter().contents);
     let shelf = Shelf::new(store, me, now, judged);
     let policy = Policy {
         releaser: me,

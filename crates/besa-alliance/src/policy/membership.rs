@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::member::{Member, MemberId, MemberState};
+use crate::charter::CharterContents;
+use crate::member::{MemberId, MemberState};
 
 /// Members and groups at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -33,10 +34,12 @@ pub enum Recipient {
 }
 
 impl Membership {
-    /// The view of a charter's members.
-    pub fn of<'a>(members: impl IntoIterator<Item = &'a Member>) -> Self {
-        let members = members.into_iter().map(|member| (member.identity_ref.clone(), member.state)).collect();
-        Self { members, groups: BTreeMap::new() }
+    /// The view of a charter.
+    pub fn of(charter: &CharterContents) -> Self {
+        let members = charter.members.iter().map(|member| (member.identity_ref.clone(), member.state));
+        let groups = charter.groups.iter();
+        let groups = groups.map(|one| (one.group.clone(), one.group_refs.iter().cloned().collect()));
+        Self { members: members.collect(), groups: groups.collect() }
     }
 
     /// Whether a member is named and active.

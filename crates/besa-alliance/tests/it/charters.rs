@@ -1,7 +1,8 @@
 //! Charters that follow one another or do not; members and keys that come and go.
 
 use super::*;
-use besa_alliance::charter::PinnedHead;
+use besa_alliance::charter::{PinnedHead, SharingGroup};
+use besa_alliance::policy::Membership;
 use besa_alliance::proof::Proof;
 
 #[test]
@@ -61,6 +62,13 @@ fn a_charter_changes_by_the_quorum_of_the_one_before() {
             &[1, 2, 3],
             "bad-charter",
         ),
+        (&|contents| contents.groups = groups(&[("g", &[1, 2]), ("h", &[])]), &[1, 2, 3], "taken"),
+        (&|contents| contents.groups = groups(&[("h", &[1]), ("g", &[1])]), &[1, 2, 3], "bad-charter"),
+        (&|contents| contents.groups = groups(&[("g", &[1]), ("g", &[2])]), &[1, 2, 3], "bad-charter"),
+        (&|contents| contents.groups = groups(&[("g", &[2, 1])]), &[1, 2, 3], "bad-charter"),
+        (&|contents| contents.groups = groups(&[("g", &[1, 1])]), &[1, 2, 3], "bad-charter"),
+        (&|contents| contents.groups = groups(&[("g", &[1, 9])]), &[1, 2, 3], "bad-charter"),
+        (&|contents| contents.groups = groups(&[("a\u{1b}", &[1])]), &[1, 2, 3], "bad-charter"),
         (&|contents| contents.sequence = 2, &[1, 2, 3], "unknown-charter"),
         (&|contents| contents.previous = None, &[1, 2, 3], "bad-charter"),
         (&|contents| contents.alliance = Some(Digest::from_bytes([1; 32])), &[1, 2, 3], "other-alliance"),
@@ -68,6 +76,28 @@ fn a_charter_changes_by_the_quorum_of_the_one_before() {
     ] {
         assert_eq!(try_out(change, signers), outcome, "{signers:?}");
     }
+}
+
+fn groups(wanted: &[(&str, &[u8])]) -> Vec<SharingGroup> {
+    let group = |(name, members): &(&str, &[u8])| SharingGroup {
+        group: (*name).to_owned(),
+        group_refs: members.iter().map(|number| id(*number)).collect(),
+    };
+    wanted.iter().map(group).collect()
+}
+
+/// The policy knows the groups of the charter in force, and those of no other.
+#[test]
+fn groups_come_and_go_with_the_charter() {
+    let mut directory = directory();
+    let view = |directory: &Directory| Membership::of(&directory.charter().contents).groups;
+    assert!(view(&directory).is_empty());
+    let with = CharterContents { groups: groups(&[("g", &[1, 3])]), ..next_contents(&directory) };
+    directory.advance(Charter::parse(&charter(100, with, &[1, 2, 3]).text()).unwrap()).unwrap();
+    assert_eq!(view(&directory), [("g".to_owned(), [id(1), id(3)].into())].into());
+    let without = CharterContents { groups: Vec::new(), ..next_contents(&directory) };
+    directory.advance(charter(200, without, &[1, 2, 3])).unwrap();
+    assert!(view(&directory).is_empty());
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn first_contents() -> CharterContents {
             ..Limits::default()
         },
         revocations: Vec::new(),
+        groups: Vec::new(),
     }
 }
 

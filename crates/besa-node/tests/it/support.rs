@@ -69,6 +69,7 @@ pub(crate) fn charter(members: u8) -> Charter {
         },
         limits: Limits { objects_per_entry: 100, ..Limits::default() },
         revocations: Vec::new(),
+        groups: Vec::new(),
     };
     sign(contents, now(), 1..=members)
 }

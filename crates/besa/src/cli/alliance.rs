@@ -29,13 +29,22 @@ pub(crate) struct ReleaseExplainArgs {
     #[arg(long, value_name = "MEMBER")]
     pub(crate) to: String,
 
-    /// This node's own member.
+    /// This node's own member [default: the one as which the data folder has joined].
     #[arg(long = "as", value_name = "MEMBER", value_parser = MemberId::parse)]
-    pub(crate) holder: MemberId,
+    pub(crate) holder: Option<MemberId>,
 
-    /// The members (`members` with `identity_ref` and `state`) and sharing `groups`, as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) charter: PathBuf,
+    /// Charters and key statements, in any order [default: those of the data folder's alliance].
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) charter: Vec<PathBuf>,
+
+    /// Fingerprint or hash of the first charter.
+    #[arg(long, value_name = "FINGERPRINT", requires = "charter")]
+    pub(crate) pin: Option<String>,
+
+    /// In place of charters: `members` (each `identity_ref` and `state`) and sharing `groups` as JSON,
+    /// signed by nobody, to see what would be.
+    #[arg(long, value_name = "FILE", conflicts_with = "charter")]
+    pub(crate) members: Option<PathBuf>,
 
     /// The way out: release, taxii, misp, export, page, mail or log.
     #[arg(long, value_name = "EXIT", default_value = "release", value_parser = exit)]
@@ -64,9 +73,13 @@ pub(crate) enum IntakeCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
 
-        /// Own networks, domains, hosts and lists, as JSON.
+        /// Own networks, domains, hosts and lists, as JSON [default: those of the data folder's member].
         #[arg(long, value_name = "FILE")]
         assets: Option<PathBuf>,
+
+        /// Folder of a member's data: its assets, and what its analysts have decided.
+        #[arg(long, value_name = "DIR", default_value = "besa-data")]
+        data: PathBuf,
 
         /// The moment, as a STIX timestamp [default: now].
         #[arg(long, value_name = "TIME")]

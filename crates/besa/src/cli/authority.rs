@@ -147,7 +147,7 @@ pub(crate) enum CharterCommand {
     ///
     /// The changes are JSON like the specification of `besa charter new`, with what changes only.
     /// Of a member named, the properties given replace those it has (lists as a whole; `null`
-    /// takes one away); a member not named yet is added; `revocations` are added. What no later
+    /// takes one away); a member not named yet is added; so are groups; `revocations` are added. What no later
     /// charter may do is refused here already.
     #[command(after_help = examples::CHARTER_AMEND)]
     Amend {

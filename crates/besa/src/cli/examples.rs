@@ -142,9 +142,11 @@ Example:
   besa alliance release indicator--00000000-0000-4000-8000-000000000000 --wait 10";
 
 pub(super) const RELEASE_EXPLAIN: &str = "\
-Example:
-  besa release explain report.json --charter members.json \\
-      --as identity--00000000-0000-4000-8000-000000000000 --to identity--00000000-0000-4000-8000-000000000001";
+Examples:
+  besa release explain indicator--00000000-0000-4000-8000-000000000000 --data /var/lib/besa \\
+      --to identity--00000000-0000-4000-8000-000000000001
+  besa release explain report.json --charter charter-*.json --to public \\
+      --as identity--00000000-0000-4000-8000-000000000000";
 
 pub(super) const INTAKE_CHECK: &str = "\
 Example:

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use besa_alliance::charter::{Charter, CharterContents, KeyStatement, Limits};
+use besa_alliance::charter::{Charter, CharterContents, KeyStatement, Limits, SharingGroup};
 use besa_alliance::directory::Directory;
 use besa_alliance::entry::{Content, Entry};
 use besa_alliance::keys::{PublicKey, charter_fingerprint, key_fingerprint};
@@ -205,9 +205,15 @@ fn charter_text(charter: &Charter) -> String {
         format!("limits       {}", plain(&json!(contents.limits))),
     ];
     contents.members.iter().for_each(|member| lines.extend(member_lines(member, charter)));
+    lines.extend(contents.groups.iter().map(|one| group_line(one, contents)));
     lines.extend(contents.revocations.iter().map(|one| format!("revoked      {}", plain(&json!(one)))));
     lines.extend(other_signatures(charter).iter().map(|one| format!("signed too   {}", plain(one))));
     lines.join("\n")
+}
+
+fn group_line(group: &SharingGroup, contents: &CharterContents) -> String {
+    let names = group.group_refs.iter().filter_map(|id| contents.member(id)).map(|one| one.name.as_str());
+    format!("group        {}: {}", group.group, names.collect::<Vec<_>>().join(", "))
 }
 
 fn member_lines(member: &Member, charter: &Charter) -> Vec<String> {

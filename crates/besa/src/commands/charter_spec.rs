@@ -3,15 +3,15 @@
 //! One function serves a first charter and a change: what is given is laid over what is there. A
 //! property that is not known is an error, never left out in silence.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
-use besa_alliance::charter::CharterContents;
-use besa_alliance::member::Member;
+use besa_alliance::charter::{CharterContents, SharingGroup};
+use besa_alliance::member::{Member, MemberId};
 use serde_json::{Map, Value, json};
 
 /// What of a charter people write; the rest follows from the charter before.
-const PARTS: [&str; 5] = ["name", "members", "quorum", "limits", "revocations"];
+const PARTS: [&str; 6] = ["name", "members", "quorum", "limits", "revocations", "groups"];
 
 /// The contents that come of laying a specification over others.
 pub(super) fn applied(base: Value, spec: Map<String, Value>) -> Result<CharterContents> {
@@ -22,6 +22,7 @@ pub(super) fn applied(base: Value, spec: Map<String, Value>) -> Result<CharterCo
             "quorum" | "limits" => overlay(&mut contents, &part, value)?,
             "members" => put_members(&mut contents, value)?,
             "revocations" => append(&mut contents, &part, value)?,
+            "groups" => put_groups(&mut contents, value)?,
             other => bail!("`{other}` is no part of a specification; these are {}", PARTS.join(", ")),
         }
     }
@@ -87,6 +88,31 @@ fn put_members(contents: &mut Map<String, Value>, value: Value) -> Result<()> {
     let mut members = all.into_iter().map(member).collect::<Result<Vec<_>>>()?;
     members.sort_by(|a, b| a.identity_ref.cmp(&b.identity_ref));
     contents.insert("members".to_owned(), serde_json::to_value(members)?);
+    Ok(())
+}
+
+/// Groups as people write them, names and members in an object: given ones replace those there;
+/// `null` takes one away.
+fn put_groups(contents: &mut Map<String, Value>, value: Value) -> Result<()> {
+    let Value::Object(changes) = value else { bail!("`groups` is no JSON object of names and members") };
+    let there = contents.swap_remove("groups").unwrap_or_else(|| json!([]));
+    let mut groups: BTreeMap<String, BTreeSet<MemberId>> = BTreeMap::new();
+    for SharingGroup { group, group_refs } in serde_json::from_value::<Vec<SharingGroup>>(there)? {
+        groups.insert(group, group_refs.into_iter().collect());
+    }
+    for (name, members) in changes {
+        if members.is_null() {
+            groups.remove(&name);
+        } else {
+            let members = serde_json::from_value(members).with_context(|| format!("the group `{name}`"))?;
+            groups.insert(name, members);
+        }
+    }
+    let groups: Vec<SharingGroup> = groups
+        .into_iter()
+        .map(|(group, members)| SharingGroup { group, group_refs: members.into_iter().collect() })
+        .collect();
+    contents.insert("groups".to_owned(), serde_json::to_value(groups)?);
     Ok(())
 }
 

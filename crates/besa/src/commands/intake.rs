@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use anyhow::Result;
-use besa_alliance::intake::{Arrivals, Assets, Intake, Limits, Verdict};
+use besa_alliance::intake::{Arrivals, Assets, Decision, Intake, Limits, Verdict};
+use besa_node::home::Home;
 use besa_sigma::Placeholders;
 use besa_stix::bundle::read_objects;
 use serde_json::json;
@@ -16,30 +17,44 @@ use crate::terminal::{Terminal, visible};
 
 pub(super) fn run(command: &IntakeCommand, terminal: &Terminal) -> Result<u8> {
     match command {
-        IntakeCommand::Check { file, assets, at, json } => {
-            check(file, assets.as_deref(), at.as_deref(), *json, terminal)
+        IntakeCommand::Check { file, assets, data, at, json } => {
+            check(file, &Known::of(data, assets.as_deref())?, at.as_deref(), *json, terminal)
         }
     }
 }
 
-fn check(
-    file: &Path,
-    assets: Option<&Path>,
-    at: Option<&str>,
-    json: bool,
-    terminal: &Terminal,
-) -> Result<u8> {
-    let assets = match assets {
-        None => Assets::default(),
-        Some(path) => Assets::read(&input::read(path)?).with_context(|| format!("`{}`", path.display()))?,
-    };
+/// What a member's node judges by: its assets, and what its analysts have decided.
+struct Known {
+    assets: Assets,
+    decisions: Vec<Decision>,
+}
+
+impl Known {
+    /// Of a data folder that has joined an alliance; assets given come before its own.
+    fn of(data: &Path, assets: Option<&Path>) -> Result<Self> {
+        let home = Home::below(data);
+        let given =
+            |path: &Path| Assets::read(&input::read(path)?).with_context(|| format!("`{}`", path.display()));
+        let joined = home.exists();
+        Ok(Self {
+            assets: match assets {
+                Some(path) => given(path)?,
+                None if joined => home.assets(&home.settings()?)?,
+                None => Assets::default(),
+            },
+            decisions: if joined { home.decisions()? } else { Vec::new() },
+        })
+    }
+}
+
+fn check(file: &Path, known: &Known, at: Option<&str>, json: bool, terminal: &Terminal) -> Result<u8> {
     let read = read_objects(&input::read(file)?)?;
     let intake = Intake {
-        assets: &assets,
+        assets: &known.assets,
         limits: Limits::default(),
         now: moment(at)?,
         checker: Some(&foreign),
-        decisions: &[],
+        decisions: &known.decisions,
     };
     let mut out = terminal.stdout();
     let mut held = !read.defects.is_empty();

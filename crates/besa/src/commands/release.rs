@@ -6,15 +6,17 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use besa_alliance::member::MemberId;
 use besa_alliance::policy::{Catalogue, Held, Membership, Policy, Recipient, Settings};
 use besa_exchange::release::held;
 use besa_intel::{Store, Stored};
+use besa_node::home::Home;
 use besa_stix::bundle::read_objects;
 use besa_stix::object::Object;
 use besa_stix::time::Instant;
 
+use super::chain::Chain;
 use super::input;
 use crate::cli::{ReleaseCommand, ReleaseExplainArgs};
 use crate::terminal::{Terminal, visible};
@@ -51,16 +53,18 @@ impl Shelf {
 }
 
 fn explain(arguments: &ReleaseExplainArgs, terminal: &Terminal) -> Result<u8> {
-    let charter = input::read(&arguments.charter)?;
-    let membership: Membership = serde_json::from_slice(&charter)
-        .with_context(|| format!("`{}` is no list of members", arguments.charter.display()))?;
+    let home = Home::below(&arguments.data.folder());
+    let joined = if home.exists() { Some(home.settings()?) } else { None };
+    let holder = arguments.holder.clone().or_else(|| joined.as_ref().map(|joined| joined.member.clone()));
+    let holder = holder.context("the data folder has joined no alliance; say with --as who releases")?;
+    let membership = membership(arguments, joined.as_ref().map(|joined| (&home, joined)))?;
     let recipient = match arguments.to.as_str() {
         "public" => Recipient::Public,
         member => Recipient::Member(MemberId::parse(member)?),
     };
-    let (shelf, asked) = load(arguments, terminal)?;
+    let (shelf, asked) = load(arguments, &holder, terminal)?;
     let policy = Policy {
-        releaser: &arguments.holder,
+        releaser: &holder,
         recipient: &recipient,
         exit: arguments.exit,
         membership: &membership,
@@ -85,10 +89,35 @@ fn explain(arguments: &ReleaseExplainArgs, terminal: &Terminal) -> Result<u8> {
     Ok(u8::from(stays))
 }
 
+/// The members and groups: of charters given, of a list, or of the alliance that was joined.
+fn membership(
+    arguments: &ReleaseExplainArgs,
+    joined: Option<(&Home, &besa_node::settings::Settings)>,
+) -> Result<Membership> {
+    if let Some(file) = &arguments.members {
+        let named = || format!("`{}` is no list of members", file.display());
+        return serde_json::from_slice(&input::read(file)?).with_context(named);
+    }
+    let directory = match joined {
+        _ if !arguments.charter.is_empty() => {
+            let judged = Chain::read(&arguments.charter)?;
+            let judged = judged.and_then(|chain| chain.judge(arguments.pin.as_deref()));
+            judged.map_err(|bad| anyhow!("{}", bad.text()))?
+        }
+        Some((home, settings)) => home.directory(settings)?,
+        None => bail!("the data folder has joined no alliance; give --charter or --members"),
+    };
+    Ok(Membership::of(&directory.charter().contents))
+}
+
 /// What is asked about, and where references are looked up.
-fn load<'a>(arguments: &ReleaseExplainArgs, terminal: &Terminal) -> Result<(Shelf, Vec<Held<'a>>)> {
+fn load<'a>(
+    arguments: &ReleaseExplainArgs,
+    holder: &MemberId,
+    terminal: &Terminal,
+) -> Result<(Shelf, Vec<Held<'a>>)> {
     let store = if arguments.data.exists() { Some(arguments.data.open()?) } else { None };
-    let mut shelf = Shelf { objects: BTreeMap::new(), store, holder: arguments.holder.clone() };
+    let mut shelf = Shelf { objects: BTreeMap::new(), store, holder: holder.clone() };
     if besa_stix::id::split_id(&arguments.object).is_some() && !Path::new(&arguments.object).exists() {
         let store = shelf.store.as_ref().context("there is no store to look the id up in")?;
         let found = store.object(&arguments.object, None)?;

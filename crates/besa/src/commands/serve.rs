@@ -95,7 +95,7 @@ fn gate_of(args: &ServeArgs, node: &Node) -> Gate {
         {
             return Some(Arc::clone(terms));
         }
-        let membership = Membership::of(&charter.contents.members);
+        let membership = Membership::of(&charter.contents);
         let terms = Arc::new(Terms::new(holder.clone()?, membership, Settings::default()));
         *last = Some((charter.digest, Arc::clone(&terms)));
         Some(terms)

@@ -85,6 +85,7 @@ impl Field {
             members,
             limits: Limits::default(),
             revocations: Vec::new(),
+            groups: Vec::new(),
         };
         let mut charter = Charter::draft(now, contents)?;
         keys.iter().for_each(|(authority, _)| charter.add_signature(authority));

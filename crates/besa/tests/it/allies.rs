@@ -151,6 +151,7 @@ fn founded() -> Nodes {
         quorum: Quorum { charter_signatures: 2, witness_signatures: 0, block_confirmations: 1 },
         limits: Limits::default(),
         revocations: Vec::new(),
+        groups: Vec::new(),
     };
     let mut charter = Charter::draft(Time::parse("2026-01-02T00:00:00Z").unwrap(), contents).unwrap();
     (1..=MEMBERS).for_each(|number| charter.add_signature(&key(number)));

@@ -416,6 +416,51 @@ fn authority_check_of_a_release() {
     assert!(ended.code == 2 && ended.err.contains("one signature"), "{}", ended.err);
 }
 
+/// Whether an object may go to a member is asked of the signed charter, its groups included.
+#[test]
+fn authority_groups_and_what_may_go_to_them() {
+    let desk = Desk::founded();
+    let changes = json!({"groups": {"north": [id(2), id(1)], "south": [id(3)]}});
+    assert_eq!(desk.amend("c0", &changes, "draft1", "2026-10-02T00:00:00Z").code, 0);
+    desk.sign_all("draft1", &["a1", "a2"], "c1");
+    let shown = desk.good("", &["charter", "show", "c1"]).out;
+    assert!(shown.contains("group        north: CSIRT 1, CSIRT 2"), "{shown}");
+
+    let audience = json!({
+        "type": "marking-definition", "spec_version": "2.1", "created": "2026-10-01T00:00:00.000Z",
+        "id": "marking-definition--00000000-0000-4000-8000-0000000000aa",
+        "extensions": {"extension-definition--f036aa16-4b04-4030-b803-722d6213aa7f": {
+            "extension_type": "property-extension", "groups": ["north"],
+        }},
+    });
+    let mut tool: Value = serde_json::from_str(&object(1, 7, "x")).unwrap();
+    let tlp = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003";
+    tool["object_marking_refs"] = json!([tlp, audience["id"]]);
+    desk.put(
+        "objects",
+        json!({"type": "bundle", "id": "bundle--00000000-0000-4000-8000-0000000000bb",
+        "objects": [tool, audience]}),
+    );
+    let explain = |to: usize, charters: &[&str]| {
+        let (to, me) = (id(to), id(1));
+        let args = ["release", "explain", "objects", "--json", "--to", &to, "--as", &me, "--charter"];
+        let ended = desk.run("", &[&args[..], charters].concat());
+        let first: Option<Value> = ended.out.lines().next().map(|line| serde_json::from_str(line).unwrap());
+        (ended.code, first.map(|first| first["released"] == true))
+    };
+    assert_eq!(explain(2, &["c1", "c0"]), (0, Some(true)));
+    assert_eq!(explain(3, &["c1", "c0"]), (1, Some(false)), "in no group of the audience");
+    assert_eq!(explain(2, &["c0"]), (1, Some(false)), "the charter before has no groups");
+    assert_eq!(explain(2, &["c0", "draft1"]), (2, None), "nobody has signed it");
+    // The next charter takes a group away.
+    assert_eq!(
+        desk.amend("c1", &json!({"groups": {"south": null}}), "draft2", "2026-10-03T00:00:00Z").code,
+        0
+    );
+    let left = desk.good("", &["charter", "show", "draft2", "--json"]).json();
+    assert_eq!(left["groups"], json!([{"group": "north", "group_refs": [id(1), id(2)]}]));
+}
+
 fn object(creator: usize, number: u32, value: &str) -> String {
     json!({
         "type": "note", "spec_version": "2.1", "id": format!("note--00000000-0000-4000-8000-{number:012x}"),
