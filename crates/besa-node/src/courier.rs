@@ -11,20 +11,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use besa_alliance::entry::Entry;
 use besa_alliance::member::MemberId;
-use besa_alliance::policy::{Outcome, Recipient, Released, Text};
+use besa_alliance::policy::{Recipient, Released, Text};
 use besa_alliance::signed::Kind;
-use besa_exchange::release::held as as_held;
 use besa_exchange::taxii::client::{Client, Pushed};
 use besa_intel::{CollectionKey, Store, Time};
 
 use crate::error::NodeError;
 use crate::gate::Gate;
-use crate::intake::{held, list};
+use crate::intake::list;
 use crate::journal::each_object;
-use crate::places::{Places, inbox, outbox};
-use crate::release::judging;
+use crate::places::{Boxes, Places, inbox, outbox, relay};
+use crate::relay::Fetch;
+use crate::release::signed_for;
 use crate::settings::Peer;
 
 /// Entries and objects in one request.
@@ -42,6 +41,8 @@ pub struct Courier {
     places: Places,
     me: MemberId,
     ally: MemberId,
+    /// Its node as the settings have it.
+    peer: Option<Peer>,
     /// Its node, if it can be reached, and the URL of its API root.
     remote: Option<(Client, String)>,
 }
@@ -62,20 +63,10 @@ pub enum Round {
 }
 
 impl Courier {
-    /// A courier to an ally; without a peer its outbox is filled and nothing pushed.
-    pub fn new(
-        store: Arc<dyn Store>,
-        gate: Arc<Gate>,
-        places: Places,
-        me: MemberId,
-        ally: MemberId,
-        peer: Option<&Peer>,
-    ) -> Result<Self, NodeError> {
-        let remote = match peer.and_then(|peer| Some((peer, peer.url.clone()?))) {
-            Some((peer, url)) => Some((peer.client()?, url)),
-            None => None,
-        };
-        Ok(Self { store, gate, places, me, ally, remote })
+    /// A courier to an ally. Until it knows where the ally's node is, its outbox is filled and nothing
+    /// pushed.
+    pub fn new(store: Arc<dyn Store>, gate: Arc<Gate>, places: Places, me: MemberId, ally: MemberId) -> Self {
+        Self { store, gate, places, me, ally, peer: None, remote: None }
     }
 
     /// To whom.
@@ -85,7 +76,7 @@ impl Courier {
 
     /// Brings what is new.
     pub fn deliver(&self, now: Time) -> Result<Round, NodeError> {
-        let Some(outbox) = self.places.outboxes.get(&self.ally).copied() else { return Ok(Round::Done) };
+        let Some(Boxes { outbox, .. }) = self.places.boxes(&self.ally) else { return Ok(Round::Done) };
         let before: u64 =
             self.store.cursor(&cursor(&self.ally))?.and_then(|text| text.parse().ok()).unwrap_or(0);
         let (mut after, mut delivered) = (before, before);
@@ -119,25 +110,7 @@ impl Courier {
     fn released(&self, raw: &str, now: Time) -> Result<Vec<Released<Text>>, NodeError> {
         let directory = Arc::clone(&self.gate.known().directory);
         let recipient = Recipient::Member(self.ally.clone());
-        let entry = Entry::parse(raw).ok();
-        let lines = entry.iter().flat_map(|entry| entry.content().objects());
-        let stored: Vec<_> = lines.filter_map(|line| held(self.store.as_ref(), line)).collect();
-        judging(self.store.as_ref(), &directory, &self.me, &recipient, now, &stored, |policy| {
-            let Some(signed) = policy.decide_signed(raw) else { return Vec::new() };
-            let mut texts = vec![signed];
-            let objects: Vec<_> = stored.iter().map(|one| as_held(one, &self.me)).collect();
-            for (outcome, one) in policy.decide_all(&objects).into_iter().zip(&stored) {
-                match outcome {
-                    // A copy redacted since it was signed has another hash; the ally could not check it.
-                    Outcome::Released(text) if text.get().json() == one.raw => texts.push(text),
-                    outcome => {
-                        let why = outcome.explanation().to_string();
-                        tracing::warn!(ally = %self.ally, object = one.id, why, "released, but may not go now");
-                    }
-                }
-            }
-            texts
-        })
+        signed_for(self.store.as_ref(), &directory, &self.me, &recipient, raw, now)
     }
 
     /// The one way out to an ally: into its outbox, and to its node.
@@ -171,14 +144,46 @@ impl Courier {
 
     /// Fetches what the ally has for us, in case that it cannot reach us. True if there was something.
     pub fn fetch(&self, clock: fn() -> Time) -> Result<bool, NodeError> {
-        let (Some((client, url)), Some(into)) = (&self.remote, self.places.inboxes.get(&self.ally)) else {
+        let (Some((client, url)), Some(boxes)) = (&self.remote, self.places.boxes(&self.ally)) else {
             return Ok(false);
         };
         let url = collection_url(url, &outbox(&self.me));
-        let pulled = client.pull_through(self.store.as_ref(), &url, Some(*into), &clock, &|batch| {
+        let pulled = client.pull_through(self.store.as_ref(), &url, Some(boxes.inbox), &clock, &|batch| {
             self.gate.judge(&self.ally, batch)
         })?;
         Ok(pulled.added > 0)
+    }
+
+    /// Fetches from the ally, if it is a witness, what others could not bring to us. True if there was
+    /// something.
+    pub fn fetch_lacking(&self, now: Time) -> Result<bool, NodeError> {
+        let (Some((client, url)), Some(boxes)) = (&self.remote, self.places.boxes(&self.ally)) else {
+            return Ok(false);
+        };
+        let fetch = Fetch {
+            gate: &self.gate,
+            client,
+            witness: &self.ally,
+            relay: collection_url(url, &relay(&self.me)),
+            into: boxes.inbox,
+        };
+        fetch.run(now)
+    }
+
+    /// Takes where the ally's node is from the settings, as they are now.
+    pub(crate) fn meet(&mut self, peer: Option<&Peer>) -> Result<(), NodeError> {
+        if self.peer.as_ref() != peer {
+            self.remote = remote(peer)?;
+            self.peer = peer.cloned();
+        }
+        Ok(())
+    }
+}
+
+fn remote(peer: Option<&Peer>) -> Result<Option<(Client, String)>, NodeError> {
+    match peer.and_then(|peer| Some((peer, peer.url.clone()?))) {
+        Some((peer, url)) => Ok(Some((peer.client()?, url))),
+        None => Ok(None),
     }
 }
 

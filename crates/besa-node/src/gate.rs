@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use besa_alliance::charter::{Charter, KeyStatement};
 use besa_alliance::directory::Directory;
-use besa_alliance::entry::{Content, Entry};
+use besa_alliance::entry::{Audience, Content, Entry, log_id};
 use besa_alliance::log::Head;
 use besa_alliance::member::{Digest, MemberId};
 use besa_alliance::proof::Proof;
@@ -35,7 +35,8 @@ use crate::error::NodeError;
 use crate::home::Home;
 use crate::journal::{ENTRY_KINDS, Journal};
 use crate::known::Known;
-use crate::places::Places;
+use crate::places::{Places, is_inbox};
+use crate::settings::Settings;
 
 /// One proof of a kind against one member in so many seconds: a member that repeats a breach must
 /// not make us repeat its proof to all.
@@ -113,6 +114,16 @@ impl Gate {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whose node this is.
+    pub(crate) fn me(&self) -> &MemberId {
+        &self.me
+    }
+
+    /// Whether the node is being stopped.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.bell.is_stopped()
+    }
+
     /// Judges what a member sent and stores what may be stored.
     pub fn judge(&self, sender: &MemberId, mut batch: Batch) -> Result<Receipt, StoreError> {
         let now = batch.at;
@@ -158,23 +169,29 @@ impl Gate {
         }
         let refusal = match known.admit(entry.clone(), &self.me, now) {
             Ok(_) => {
-                self.compare(known, &entry);
+                self.compare(known, &entry, now);
                 return Ok(());
             }
             Err(refusal) => refusal,
         };
+        if matches!(refusal, Refusal::Fork { .. }) {
+            known.forked(entry.log());
+        }
         after.proofs.extend(self.proof_of(known, &entry, &refusal, now));
         Err(refusal)
     }
 
-    /// Holds the heads that a witness names against those that are held: a difference means that
-    /// somebody shows different logs to different allies.
-    fn compare(&self, known: &Known, entry: &Entry) {
+    /// Holds the heads that a witness names against those that are held. What is not here is asked for
+    /// after a while ([`crate::relay`]); a difference means that somebody shows different logs to
+    /// different allies, and the other entry is the proof.
+    fn compare(&self, known: &mut Known, entry: &Entry, now: Time) {
         let Content::Witness(witness) = entry.content() else { return };
+        let alliance = known.directory.alliance();
         for head in &witness.heads {
-            let ours = known.held(&head.entry_log, head.entry_sequence);
-            if ours.is_some_and(|ours| ours != head.entry_sha256) {
-                let (member, number) = (&head.entry_member, head.entry_sequence);
+            let (member, number) = (&head.entry_member, head.entry_sequence);
+            // Other logs than those for all members may not be for this one.
+            let for_all = log_id(&alliance, member, &Audience::Charter) == head.entry_log;
+            if for_all && *member != self.me && known.witnessed(head, now) {
                 tracing::error!(
                     witness = %entry.member(), %member, number,
                     "the witness has another entry there than this node: a fork"
@@ -375,8 +392,8 @@ impl Gate {
     pub(crate) fn withdraw_void(&self) -> Result<(), NodeError> {
         let directory = Arc::clone(&self.known().directory);
         let (mut void, mut heads) = (Vec::new(), Vec::new());
-        for inbox in self.places.inboxes.values() {
-            crate::journal::each_entry(self.store.as_ref(), *inbox, &mut 0, &mut |_, entry| {
+        for (_, boxes) in self.places.allies() {
+            crate::journal::each_entry(self.store.as_ref(), boxes.inbox, &mut 0, &mut |_, entry| {
                 if directory.is_void(&entry) {
                     void.push(entry);
                 } else if directory.pinned(&entry).is_some_and(|head| head.head_sha256 == entry.digest) {
@@ -396,11 +413,7 @@ impl Gate {
     }
 
     /// Reads the files of the chain again if there are others than before, and passes them on.
-    pub(crate) fn refresh_chain(
-        &self,
-        settings: &crate::settings::Settings,
-        now: Time,
-    ) -> Result<(), NodeError> {
+    pub(crate) fn refresh_chain(&self, settings: &Settings, now: Time) -> Result<(), NodeError> {
         let files = self.home.chain_len();
         if files == self.known().chain_len {
             return Ok(());
@@ -430,7 +443,9 @@ impl Gate {
 impl Inlet for Gate {
     fn take(&self, store: &dyn Store, collection: &Collection, batch: Batch) -> Result<Receipt, StoreError> {
         match self.places.sender(collection) {
-            Some(sender) => self.judge(&sender.clone(), batch),
+            Some(sender) => self.judge(&sender, batch),
+            // Whose it is will be known when the charter that names it is.
+            None if is_inbox(collection) => Err(StoreError::Busy("no member is served here yet".to_owned())),
             None => store.add_objects(batch),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Questions wait in a queue with a place for each ally; each in turn has one answered, so that
 //! nobody who asks much keeps others waiting. What an ally asks for in an hour is bounded
-//! ([`Settings::objects_per_hour`]). A node without a history answers nothing: "nothing found" is
+//! ([`crate::settings::Settings::objects_per_hour`]). A node without a history answers nothing: "nothing found" is
 //! said only of what was searched.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,7 +24,7 @@ use crate::gate::Gate;
 use crate::home::Home;
 use crate::intake::reply;
 use crate::journal::Journal;
-use crate::settings::{Answers, Settings};
+use crate::settings::{Answers, Current};
 
 /// Searches a node's past.
 pub trait Hunter: Send + Sync {
@@ -163,7 +163,7 @@ pub struct Answerer {
     /// Where answers wait.
     pub home: Home,
     /// How to answer.
-    pub settings: Settings,
+    pub settings: Arc<Current>,
     /// Tells the couriers.
     pub bell: Arc<Bell>,
 }
@@ -184,7 +184,7 @@ impl Answerer {
         };
         let sightings = self.sightings(question, &searched, clock())?;
         let pending = Pending { question: question.entry.reference(), sightings };
-        match self.settings.answers {
+        match self.settings.get().answers {
             Answers::Automatic => {
                 let directory = Arc::clone(&self.gate.known().directory);
                 send(&directory, &self.journal, &question.entry, &pending.sightings, clock())?;
@@ -206,6 +206,7 @@ impl Answerer {
         searched: &Searched,
         now: Time,
     ) -> Result<Vec<String>, NodeError> {
+        let settings = self.settings.get();
         let markings = [besa_stix::marking::TLP_2_AMBER.to_owned()];
         let mut sightings = Vec::new();
         for text in &question.indicators {
@@ -218,8 +219,7 @@ impl Answerer {
                 span: sight.map(|sight| (sight.first, sight.last)),
                 coverage: Coverage::new(digest, searched.window.clone(), searched.sources.clone()),
             };
-            let me = &self.settings.member;
-            sightings.push(sighting(me, now, &markings, &seen)?.to_string());
+            sightings.push(sighting(&settings.member, now, &markings, &seen)?.to_string());
         }
         Ok(sightings)
     }

@@ -24,7 +24,8 @@ use crate::home::Home;
 use crate::hunt::Question;
 use crate::journal::{Draft, Journal, each_entry};
 use crate::known::{Line, intake_cursor};
-use crate::places::Places;
+use crate::places::{Boxes, Places};
+use crate::relay::pass_on;
 
 /// How long the objects of an entry may be on their way.
 pub const PATIENCE_SECONDS: i64 = 60;
@@ -129,7 +130,7 @@ impl Intake {
     /// signed: what fails afterwards must not lose it.
     pub fn work(&mut self, now: Time, ask: &mut dyn FnMut(Question)) -> Result<(), NodeError> {
         self.decided(now, ask)?;
-        for (member, inbox) in self.places.inboxes.clone() {
+        for (member, Boxes { inbox, .. }) in self.places.allies() {
             let name = intake_cursor(&member);
             let before: u64 = self.store.cursor(&name)?.and_then(|text| text.parse().ok()).unwrap_or(0);
             let mut after = before;
@@ -166,8 +167,8 @@ impl Intake {
     /// The question that an object came with.
     fn question_of(&self, stored: &Stored) -> Result<Option<Question>, NodeError> {
         let mut found = None;
-        for inbox in self.places.inboxes.values() {
-            each_entry(self.store.as_ref(), *inbox, &mut 0, &mut |_, entry| {
+        for (_, boxes) in self.places.allies() {
+            each_entry(self.store.as_ref(), boxes.inbox, &mut 0, &mut |_, entry| {
                 let mut lines = entry.content().objects().iter();
                 if matches!(entry.content(), Content::Release(_))
                     && lines.any(|line| line.object_ref == stored.id)
@@ -185,7 +186,7 @@ impl Intake {
         let brings = matches!(entry.content(), Content::Release(_) | Content::Answer(_));
         let is_void = self.gate.known().directory.is_void(entry);
         if !brings || is_void || self.handled.contains(&entry.digest) {
-            self.gate.known().settle(entry);
+            self.settle(entry, is_void, now)?;
             return Ok(true);
         }
         let (held, missing) = self.objects(entry);
@@ -200,8 +201,17 @@ impl Intake {
             _ => self.release(entry, &held, &missing, &faults, now)?.into_iter().for_each(&mut *ask),
         }
         self.waiting.remove(&entry.digest);
-        self.gate.known().settle(entry);
+        self.settle(entry, false, now)?;
         Ok(true)
+    }
+
+    /// An entry is worked off. What of it came in can go round now.
+    fn settle(&self, entry: &Entry, is_void: bool, now: Time) -> Result<(), NodeError> {
+        self.gate.known().settle(entry);
+        if !is_void {
+            pass_on(self.store.as_ref(), &self.gate, &self.places, entry, now)?;
+        }
+        Ok(())
     }
 
     /// The objects of an entry that are held as it names them, and the lines of the others.

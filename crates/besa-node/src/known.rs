@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use besa_alliance::directory::Directory;
-use besa_alliance::entry::{Content, Entry};
+use besa_alliance::entry::{Content, Entry, EntryRef};
 use besa_alliance::log::{Admitted, Head, Ledger};
 use besa_alliance::member::{Digest, MemberId};
 use besa_alliance::refusal::Refusal;
@@ -13,10 +13,13 @@ use besa_intel::{Store, Time};
 
 use crate::error::NodeError;
 use crate::journal::each_entry;
-use crate::places::Places;
+use crate::places::{Boxes, Places};
 
 /// An object and its version, as an entry names it.
 pub type Line = (String, Option<String>);
+
+/// How long what a witness has may be on its way to us before it is asked for there.
+pub(crate) const LACKING_SECONDS: i64 = 10;
 
 /// Lines of entries whose objects have not all arrived; beyond, allies are asked to wait.
 const EXPECTED_MAX: usize = 200_000;
@@ -33,6 +36,10 @@ pub struct Known {
     expected_lines: usize,
     /// Objects that came from the signer itself and are not what it signed, by entry.
     faults: HashMap<Digest, BTreeMap<Line, &'static str>>,
+    /// Heads that witnesses name and that are not held, since when, in seconds since 1970.
+    lacking: BTreeMap<Digest, (EntryRef, i64)>,
+    /// Logs in which a fork was found: what else there is of them is of no use.
+    forked: BTreeSet<Digest>,
     /// Files of the chain when it was read.
     pub(crate) chain_len: usize,
 }
@@ -52,14 +59,16 @@ impl Known {
             expected: HashMap::new(),
             expected_lines: 0,
             faults: HashMap::new(),
+            lacking: BTreeMap::new(),
+            forked: BTreeSet::new(),
             chain_len: 0,
         };
         let mut heads: HashMap<Digest, Head> = HashMap::new();
-        for (member, inbox) in &places.inboxes {
-            let worked = store.cursor(&intake_cursor(member))?;
+        for (member, Boxes { inbox, .. }) in places.allies() {
+            let worked = store.cursor(&intake_cursor(&member))?;
             let worked: u64 = worked.and_then(|text| text.parse().ok()).unwrap_or(0);
             let mut after = 0;
-            each_entry(store, *inbox, &mut after, &mut |seq, entry| {
+            each_entry(store, inbox, &mut after, &mut |seq, entry| {
                 // What a revocation took away is no head: the log goes on from where its member stands by it.
                 if known.directory.is_void(&entry) {
                     return Ok(true);
@@ -104,6 +113,36 @@ impl Known {
     /// All heads, in no order.
     pub fn heads(&self) -> impl Iterator<Item = &Head> {
         self.ledger.heads()
+    }
+
+    /// Notes a head that a witness names. True if another entry is held there: a fork.
+    pub(crate) fn witnessed(&mut self, head: &EntryRef, now: Time) -> bool {
+        let held = self.held(&head.entry_log, head.entry_sequence);
+        if held == Some(head.entry_sha256) || self.forked.contains(&head.entry_log) {
+            return false;
+        }
+        let lacking = self.lacking.entry(head.entry_log);
+        let (known, _) = lacking.or_insert_with(|| (head.clone(), now.unix_seconds()));
+        if known.entry_sequence < head.entry_sequence {
+            *known = head.clone();
+        }
+        held.is_some()
+    }
+
+    /// What has been lacking for so long that it should be asked for.
+    pub(crate) fn lacking(&mut self, now: Time) -> Vec<EntryRef> {
+        let mut lacking = std::mem::take(&mut self.lacking);
+        lacking.retain(|log, (head, _)| self.held(log, head.entry_sequence) != Some(head.entry_sha256));
+        let due = |since: &i64| now.unix_seconds() - since >= LACKING_SECONDS;
+        let found = lacking.values().filter(|(_, since)| due(since)).map(|(head, _)| head.clone()).collect();
+        self.lacking = lacking;
+        found
+    }
+
+    /// A fork was found in a log: nothing of it is lacking any more.
+    pub(crate) fn forked(&mut self, log: Digest) {
+        self.lacking.remove(&log);
+        self.forked.insert(log);
     }
 
     /// Takes an entry if it is right; its objects may arrive from then on.

@@ -16,6 +16,7 @@
 //! | [`intake`] | what came in whole: accepted, quarantined, withdrawn; receipts |
 //! | [`hunt`] | questions of allies, in a fair queue, and their signed answers |
 //! | [`courier`] | what is for an ally goes to it, in order, whatever fails meanwhile |
+//! | `relay` | what a signer cannot bring itself, by way of a witness |
 //! | [`witness`] | heads of others' logs, countersigned |
 //! | [`picture`] | who has answered what |
 //! | [`node`] | all of it in threads |
@@ -46,6 +47,7 @@ pub mod known;
 pub mod node;
 pub mod picture;
 pub mod places;
+mod relay;
 pub mod release;
 pub mod settings;
 pub mod witness;

@@ -1,10 +1,11 @@
 //! A member's node in threads: intake, answers, and a courier for each ally.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use besa_alliance::directory::Directory;
 use besa_alliance::member::MemberId;
 use besa_intel::{Store, StoreError, Time};
 
@@ -18,7 +19,7 @@ use crate::intake::{Intake, Judge};
 use crate::journal::Journal;
 use crate::known::Known;
 use crate::places::Places;
-use crate::settings::Settings;
+use crate::settings::{Current, Settings};
 use crate::witness::Witness;
 
 /// Tells the time.
@@ -26,8 +27,8 @@ pub type Clock = fn() -> Time;
 
 /// How often the store is looked at for what other processes wrote.
 const LOOK: Duration = Duration::from_millis(20);
-/// How often the files of the chain are looked at, in looks.
-const CHAIN_LOOKS: u64 = 50;
+/// How often the files of the alliance's folder are looked at, in looks.
+const REFRESH_LOOKS: u64 = 50;
 /// How often an ally is asked for what it has for us.
 const FETCH_EVERY: Duration = Duration::from_secs(60);
 /// How often a witness states the heads that have moved.
@@ -38,9 +39,14 @@ const IDLE: Duration = Duration::from_secs(5);
 /// A running node. Dropping it ends its threads.
 pub struct Node {
     gate: Arc<Gate>,
-    bell: Arc<Bell>,
     queue: Arc<Queue>,
-    threads: Vec<JoinHandle<()>>,
+    crew: Arc<Crew>,
+}
+
+/// The threads; members come while the node runs, and a courier for each.
+struct Crew {
+    bell: Arc<Bell>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -80,9 +86,7 @@ impl Desk {
         let directory = home.directory(&settings)?;
         let key = home.key()?;
         let me = settings.member.clone();
-        let members = directory.charter().contents.members.iter().map(|member| &member.identity_ref);
-        let allies: Vec<MemberId> = members.filter(|id| **id != me).cloned().collect();
-        let places = Places::open(store.as_ref(), &allies, now)?;
+        let places = Places::open(store.as_ref(), allies(&directory, &me), now)?;
         let mut known = Known::load(directory, store.as_ref(), &places)?;
         known.chain_len = chain_len;
         let lock = home.file("journal.lock");
@@ -97,8 +101,9 @@ impl Node {
         let Desk { home, settings, store, places, journal, known } = desk;
         let me = settings.member.clone();
         let assets = home.assets(&settings)?;
-        let allies: Vec<MemberId> = places.inboxes.keys().cloned().collect();
+        let allies: Vec<MemberId> = places.allies().into_iter().map(|(ally, _)| ally).collect();
         let directory = Arc::clone(&known.directory);
+        let settings = Arc::new(Current::new(settings));
         let (bell, queue) = (Arc::new(Bell::default()), Arc::new(Queue::default()));
         let gate = Arc::new(Gate::new(
             known,
@@ -125,33 +130,19 @@ impl Node {
             hunter,
             gate: Arc::clone(&gate),
             journal,
-            home,
-            settings: settings.clone(),
+            home: home.clone(),
+            settings: Arc::clone(&settings),
             bell: Arc::clone(&bell),
         };
-        let mut couriers = Vec::new();
-        for ally in allies {
-            let peer = settings.peers.iter().find(|peer| peer.member == ally);
-            let (store, gate, places) = (Arc::clone(&store), Arc::clone(&gate), places.clone());
-            couriers.push(Courier::new(store, gate, places, me.clone(), ally, peer)?);
-        }
-        let mut node = Self { gate, bell, queue, threads: Vec::new() };
-        node.run("look", Looking { store, settings, gate: Arc::clone(&node.gate), clock }, look)?;
-        node.run("intake", (intake, Arc::clone(&node.queue), clock), take_in)?;
-        node.run("answers", (answerer, Arc::clone(&node.queue), clock), answer)?;
-        node.run("witness", (witness, clock), countersign)?;
-        for courier in couriers {
-            node.run("courier", (courier, clock), carry)?;
-        }
+        let crew = Arc::new(Crew { bell, threads: Mutex::default() });
+        let node = Self { gate: Arc::clone(&gate), queue: Arc::clone(&queue), crew: Arc::clone(&crew) };
+        let looking = Looking { store, home, settings, places, gate, crew: Arc::clone(&crew), clock };
+        looking.serve(allies)?;
+        crew.run("look", looking, Looking::look)?;
+        crew.run("intake", (intake, Arc::clone(&queue), clock), take_in)?;
+        crew.run("answers", (answerer, queue, clock), answer)?;
+        crew.run("witness", (witness, clock), countersign)?;
         Ok(node)
-    }
-
-    fn run<T: Send + 'static>(&mut self, name: &str, work: T, body: fn(T, &Bell)) -> Result<(), NodeError> {
-        let bell = Arc::clone(&self.bell);
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || body(work, &bell));
-        let thread = thread.map_err(|error| NodeError::Input(format!("no thread: {error}")))?;
-        self.threads.push(thread);
-        Ok(())
     }
 
     /// The gate, through which everything comes in.
@@ -170,10 +161,25 @@ impl Node {
     }
 
     fn end(&mut self) {
-        self.bell.stop();
-        for thread in self.threads.drain(..) {
+        self.crew.bell.stop();
+        // While one thread ends it may still start another.
+        while let Some(thread) = self.crew.threads().pop() {
             thread.join().ok();
         }
+    }
+}
+
+impl Crew {
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run<T: Send + 'static>(&self, name: &str, work: T, body: fn(T, &Bell)) -> Result<(), NodeError> {
+        let bell = Arc::clone(&self.bell);
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || body(work, &bell));
+        let thread = thread.map_err(|error| NodeError::Input(format!("no thread: {error}")))?;
+        self.threads().push(thread);
+        Ok(())
     }
 }
 
@@ -185,31 +191,66 @@ impl Drop for Node {
 
 struct Looking {
     store: Arc<dyn Store>,
-    settings: Settings,
+    home: Home,
+    settings: Arc<Current>,
+    places: Places,
     gate: Arc<Gate>,
+    crew: Arc<Crew>,
     clock: Clock,
 }
 
-/// Rings when the store has grown, whoever wrote, and takes new charters from the files.
-fn look(work: Looking, bell: &Bell) {
-    let Looking { store, settings, gate, clock } = work;
-    let (mut last, mut looks) = (0, 0u64);
-    while bell.pause(LOOK) {
-        match store.last_commit() {
-            Ok(commit) if commit != last => {
-                last = commit;
-                bell.ring();
+impl Looking {
+    /// Rings when the store has grown, whoever wrote, and takes what the command line has changed.
+    fn look(self, bell: &Bell) {
+        let (mut last, mut looks) = (0, 0u64);
+        while bell.pause(LOOK) {
+            match self.store.last_commit() {
+                Ok(commit) if commit != last => {
+                    last = commit;
+                    bell.ring();
+                }
+                Ok(_) => {}
+                Err(error) => report("the store cannot be looked at", &error.into(), bell),
             }
-            Ok(_) => {}
-            Err(error) => report("the store cannot be looked at", &error.into(), bell),
-        }
-        looks += 1;
-        if looks.is_multiple_of(CHAIN_LOOKS)
-            && let Err(error) = gate.refresh_chain(&settings, clock())
-        {
-            report("the charter's files cannot be read", &error, bell);
+            looks += 1;
+            if looks.is_multiple_of(REFRESH_LOOKS)
+                && let Err(error) = self.refresh()
+            {
+                report("the alliance's folder cannot be read", &error, bell);
+            }
         }
     }
+
+    /// Takes charters and settings that the command line has changed, and serves new members.
+    fn refresh(&self) -> Result<(), NodeError> {
+        let now = (self.clock)();
+        if self.settings.set(self.home.settings()?) {
+            self.crew.bell.ring();
+        }
+        self.gate.refresh_chain(&self.settings.get(), now)?;
+        let directory = Arc::clone(&self.gate.known().directory);
+        let new =
+            self.places.admit(self.store.as_ref(), allies(&directory, &self.settings.get().member), now)?;
+        self.serve(new)
+    }
+
+    /// Starts a courier for each of some allies.
+    fn serve(&self, allies: Vec<MemberId>) -> Result<(), NodeError> {
+        let me = &self.settings.get().member;
+        for ally in allies {
+            let (store, gate, places) =
+                (Arc::clone(&self.store), Arc::clone(&self.gate), self.places.clone());
+            let courier = Courier::new(store, gate, places, me.clone(), ally);
+            self.crew.run("courier", (courier, Arc::clone(&self.settings), self.clock), carry)?;
+        }
+        Ok(())
+    }
+}
+
+/// All members but one.
+fn allies<'a>(directory: &'a Directory, me: &'a MemberId) -> impl Iterator<Item = &'a MemberId> {
+    let members = directory.charter().contents.members.iter().map(|member| &member.identity_ref);
+    members.filter(move |id| *id != me)
 }
 
 fn take_in(work: (Intake, Arc<Queue>, Clock), bell: &Bell) {
@@ -233,7 +274,7 @@ fn answer(work: (Answerer, Arc<Queue>, Clock), bell: &Bell) {
     let (answerer, queue, clock) = work;
     let mut seen = 0;
     loop {
-        while let Some(question) = queue.pop(answerer.settings.objects_per_hour, clock()) {
+        while let Some(question) = queue.pop(answerer.settings.get().objects_per_hour, clock()) {
             if bell.is_stopped() {
                 return;
             }
@@ -257,17 +298,24 @@ fn countersign(work: (Witness, Clock), bell: &Bell) {
     }
 }
 
-fn carry(work: (Courier, Clock), bell: &Bell) {
-    let (courier, clock) = work;
+fn carry(work: (Courier, Arc<Current>, Clock), bell: &Bell) {
+    let (mut courier, settings, clock) = work;
     let (mut seen, mut pause) = (0, PAUSE_FIRST);
     let mut fetched: Option<Instant> = None;
     loop {
+        let settings = settings.get();
+        if let Err(error) = courier.meet(settings.peers.iter().find(|peer| peer.member == *courier.ally())) {
+            tracing::error!(ally = %courier.ally(), %error, "its node cannot be asked");
+        }
         let due = fetched.is_none_or(|at| at.elapsed() >= FETCH_EVERY);
         if due {
             fetched = Some(Instant::now());
             if let Err(error) = courier.fetch(clock) {
                 tracing::info!(ally = %courier.ally(), %error, "nothing can be fetched");
             }
+        }
+        if let Err(error) = courier.fetch_lacking(clock()) {
+            tracing::info!(ally = %courier.ally(), %error, "what is lacking cannot be fetched");
         }
         let delivered = courier.deliver(clock());
         let goes_on = match delivered {

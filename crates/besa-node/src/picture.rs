@@ -85,9 +85,9 @@ pub fn picture(
             continue;
         }
         let mut reader = Reader::default();
-        if let Some(inbox) = places.inboxes.get(member) {
+        if let Some(boxes) = places.boxes(member) {
             // Nobody replies to what was not there yet.
-            each_entry(store, *inbox, &mut stored.seq.clone(), &mut |_, reply| {
+            each_entry(store, boxes.inbox, &mut stored.seq.clone(), &mut |_, reply| {
                 if reply.member() == member {
                     reader.take(store, &entry, &reply);
                     witnesses.extend(has_witnessed(&entry, &reply).then(|| member.clone()));

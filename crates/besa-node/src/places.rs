@@ -7,8 +7,12 @@
 //! | `alliance-quarantine` | objects of allies that wait for an analyst |
 //! | `from-UUID` | what the member with this identity sent; it may write there |
 //! | `to-UUID` | what is for that member; it may read there |
+//! | `relay-UUID` | what a witness has of others and that member may have, too; it may read there |
+//!
+//! Members come while the node runs: all who hold a [`Places`] see those that [`Places::admit`] adds.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use besa_alliance::member::MemberId;
 use besa_intel::account::{Role, Scope, fresh_token};
@@ -23,10 +27,18 @@ pub struct Places {
     pub accepted: CollectionKey,
     /// What waits.
     pub quarantine: CollectionKey,
-    /// What each member sent.
-    pub inboxes: BTreeMap<MemberId, CollectionKey>,
-    /// What is for each member.
-    pub outboxes: BTreeMap<MemberId, CollectionKey>,
+    allies: Arc<RwLock<BTreeMap<MemberId, Boxes>>>,
+}
+
+/// The collections of one ally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boxes {
+    /// What it sent.
+    pub inbox: CollectionKey,
+    /// What is for it.
+    pub outbox: CollectionKey,
+    /// What others have signed for it, too.
+    pub relay: CollectionKey,
 }
 
 /// Alias of the collection of one's own logs.
@@ -46,6 +58,17 @@ pub fn outbox(member: &MemberId) -> String {
     format!("to-{}", uuid(member))
 }
 
+/// Alias of the collection of what others have signed for a member, too.
+pub fn relay(member: &MemberId) -> String {
+    format!("relay-{}", uuid(member))
+}
+
+/// Whether a collection is the inbox of somebody, member or not.
+pub(crate) fn is_inbox(collection: &Collection) -> bool {
+    let alias = collection.alias.as_deref().unwrap_or_default();
+    alias.strip_prefix("from-").is_some_and(|uuid| MemberId::parse(&format!("identity--{uuid}")).is_ok())
+}
+
 /// Name of a member's account.
 pub fn account(member: &MemberId) -> String {
     format!("ally-{}", uuid(member))
@@ -62,56 +85,101 @@ impl Places {
         allies: impl IntoIterator<Item = &'a MemberId>,
         now: Time,
     ) -> Result<Self, StoreError> {
-        let mut held = store.directory()?.collections;
-        let mut find = |alias: String, title: String| -> Result<CollectionKey, StoreError> {
-            if let Some(found) = held.iter().find(|one| one.alias.as_deref() == Some(&alias)) {
-                return Ok(found.key);
-            }
-            let new = NewCollection { alias: Some(alias), ..NewCollection::titled(&title) };
-            let made = store.add_collection(&new, now)?;
-            let key = made.key;
-            held.push(made);
-            Ok(key)
+        let mut finder = Finder { store, held: store.directory()?.collections, now };
+        let places = Self {
+            sent: finder.find(SENT, "What this node signed")?,
+            accepted: finder.find(ACCEPTED, "Objects of allies in use")?,
+            quarantine: finder.find(QUARANTINE, "Objects of allies that wait")?,
+            allies: Arc::default(),
         };
-        let mut places = Self {
-            sent: find(SENT.to_owned(), "What this node signed".to_owned())?,
-            accepted: find(ACCEPTED.to_owned(), "Objects of allies in use".to_owned())?,
-            quarantine: find(QUARANTINE.to_owned(), "Objects of allies that wait".to_owned())?,
-            inboxes: BTreeMap::new(),
-            outboxes: BTreeMap::new(),
-        };
-        for ally in allies {
-            places.inboxes.insert(ally.clone(), find(inbox(ally), format!("From {ally}"))?);
-            places.outboxes.insert(ally.clone(), find(outbox(ally), format!("For {ally}"))?);
-        }
+        places.admit(store, allies, now)?;
         Ok(places)
     }
 
+    /// Adds allies that are not known yet, with their collections. Gives those.
+    pub fn admit<'a>(
+        &self,
+        store: &dyn Store,
+        allies: impl IntoIterator<Item = &'a MemberId>,
+        now: Time,
+    ) -> Result<Vec<MemberId>, StoreError> {
+        let new: Vec<MemberId> =
+            allies.into_iter().filter(|ally| self.boxes(ally).is_none()).cloned().collect();
+        if new.is_empty() {
+            return Ok(new);
+        }
+        let mut finder = Finder { store, held: store.directory()?.collections, now };
+        let mut found = Vec::new();
+        for ally in &new {
+            let boxes = Boxes {
+                inbox: finder.find(&inbox(ally), &format!("From {ally}"))?,
+                outbox: finder.find(&outbox(ally), &format!("For {ally}"))?,
+                relay: finder.find(&relay(ally), &format!("Of others for {ally}"))?,
+            };
+            found.push((ally.clone(), boxes));
+        }
+        // All or none: whoever fails here asks for all of them again.
+        self.allies.write().unwrap_or_else(PoisonError::into_inner).extend(found);
+        Ok(new)
+    }
+
+    /// The collections of an ally.
+    pub fn boxes(&self, ally: &MemberId) -> Option<Boxes> {
+        self.allies.read().unwrap_or_else(PoisonError::into_inner).get(ally).copied()
+    }
+
+    /// All allies and their collections, by id.
+    pub fn allies(&self) -> Vec<(MemberId, Boxes)> {
+        let allies = self.allies.read().unwrap_or_else(PoisonError::into_inner);
+        allies.iter().map(|(ally, boxes)| (ally.clone(), *boxes)).collect()
+    }
+
     /// Whose inbox a collection is.
-    pub fn sender(&self, collection: &Collection) -> Option<&MemberId> {
-        self.inboxes.iter().find(|(_, key)| **key == collection.key).map(|(member, _)| member)
+    pub fn sender(&self, collection: &Collection) -> Option<MemberId> {
+        let of = |(ally, boxes): (MemberId, Boxes)| (boxes.inbox == collection.key).then_some(ally);
+        self.allies().into_iter().find_map(of)
+    }
+}
+
+/// Finds collections by alias among those that are held.
+struct Finder<'a> {
+    store: &'a dyn Store,
+    held: Vec<Collection>,
+    now: Time,
+}
+
+impl Finder<'_> {
+    fn find(&mut self, alias: &str, title: &str) -> Result<CollectionKey, StoreError> {
+        if let Some(found) = self.held.iter().find(|one| one.alias.as_deref() == Some(alias)) {
+            return Ok(found.key);
+        }
+        let new = NewCollection { alias: Some(alias.to_owned()), ..NewCollection::titled(title) };
+        let made = self.store.add_collection(&new, self.now)?;
+        let key = made.key;
+        self.held.push(made);
+        Ok(key)
     }
 }
 
 /// Days for which an ally's token is good.
 const TOKEN_DAYS: i64 = 366;
 
-/// Makes the account of an ally's node, or renews its token: it may write to its inbox and read its
-/// outbox, and nothing else. Gives the token, which is shown once.
+/// Makes the account of an ally's node, or renews its token: it may write to its inbox and read what
+/// is for it, and nothing else. Gives the token, which is shown once.
 pub fn welcome(store: &dyn Store, places: &Places, ally: &MemberId, now: Time) -> Result<String, StoreError> {
     let missing = || StoreError::Missing(format!("`{ally}` is no other member of the charter"));
-    let inbox = places.inboxes.get(ally).ok_or_else(missing)?;
-    let outbox = places.outboxes.get(ally).ok_or_else(missing)?;
+    let boxes = places.boxes(ally).ok_or_else(missing)?;
     let name = account(ally);
     if !store.directory()?.users.iter().any(|user| user.name == name) {
         let (password, certificate, disabled) = (None, None, false);
         let role = Role::Contributor;
-        // It reads nothing but its outbox, into which nothing is put but what was released to it.
+        // It reads nothing but collections into which nothing is put but what was judged for it.
         let member = None;
         store.add_user(&User { name: name.clone(), role, password, certificate, disabled, member })?;
     }
-    store.set_access(*inbox, &name, Access { read: false, write: true })?;
-    store.set_access(*outbox, &name, Access { read: true, write: false })?;
+    store.set_access(boxes.inbox, &name, Access { read: false, write: true })?;
+    store.set_access(boxes.outbox, &name, Access { read: true, write: false })?;
+    store.set_access(boxes.relay, &name, Access { read: true, write: false })?;
     let token = fresh_token()?;
     let end = Time::from_unix(now.unix_seconds() + TOKEN_DAYS * 86_400, 0);
     store.add_token(&token.record(&name, "node", Scope::ReadWrite, None, Some(end), now))?;

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use besa_alliance::entry::{Audience, Content, Entry, Release, ReleasedObject, released_object};
 use besa_alliance::member::MemberId;
-use besa_alliance::policy::{Exit, Explanation, Membership, Outcome, Policy, Recipient, Settings};
+use besa_alliance::policy::{
+    Exit, Explanation, Membership, Outcome, Policy, Recipient, Released, Settings, Text,
+};
 use besa_exchange::release::{Shelf, held};
 use besa_intel::{Store, Time};
 use besa_stix::marking::{TLP_2_AMBER, TLP_2_AMBER_STRICT, TLP_2_CLEAR, TLP_2_GREEN, TLP_2_RED, Tlp};
@@ -212,6 +214,37 @@ pub(crate) fn judging<T>(
     let answer = ask(&policy);
     shelf.finish()?;
     Ok(answer)
+}
+
+/// Something that `releaser` has signed and the objects that it brings, as far as they may go to a
+/// recipient now.
+pub(crate) fn signed_for(
+    store: &dyn Store,
+    directory: &Directory,
+    releaser: &MemberId,
+    recipient: &Recipient,
+    raw: &str,
+    now: Time,
+) -> Result<Vec<Released<Text>>, NodeError> {
+    let entry = Entry::parse(raw).ok();
+    let lines = entry.iter().flat_map(|entry| entry.content().objects());
+    let stored: Vec<_> = lines.filter_map(|line| crate::intake::held(store, line)).collect();
+    judging(store, directory, releaser, recipient, now, &stored, |policy| {
+        let Some(signed) = policy.decide_signed(raw) else { return Vec::new() };
+        let mut texts = vec![signed];
+        let objects: Vec<_> = stored.iter().map(|one| held(one, releaser)).collect();
+        for (outcome, one) in policy.decide_all(&objects).into_iter().zip(&stored) {
+            match outcome {
+                // A copy redacted since it was signed has another hash; the ally could not check it.
+                Outcome::Released(text) if text.get().json() == one.raw => texts.push(text),
+                outcome => {
+                    let (ally, why) = (recipient.as_str(), outcome.explanation().to_string());
+                    tracing::warn!(ally, object = one.id, why, "released, but may not go now");
+                }
+            }
+        }
+        texts
+    })
 }
 
 /// The TLP 2.0 marking of a level.

@@ -1,6 +1,7 @@
 //! `alliance/settings.json`: who this node is, how it answers, and where its allies are.
 
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use besa_alliance::member::{Digest, MemberId};
 use besa_exchange::taxii::client::{Client, ClientError, Login, Trust};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::NodeError;
 
 /// The file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Whose node this is.
@@ -46,7 +47,7 @@ pub enum Answers {
 }
 
 /// An ally's node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
     /// Whose.
@@ -63,6 +64,32 @@ pub struct Peer {
     /// Our client certificate and key (PEM).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// The settings of a running node; the command line may change them meanwhile.
+#[derive(Debug)]
+pub struct Current(RwLock<Arc<Settings>>);
+
+impl Current {
+    /// As they are at the start.
+    pub fn new(settings: Settings) -> Self {
+        Self(RwLock::new(Arc::new(settings)))
+    }
+
+    /// As they are now.
+    pub fn get(&self) -> Arc<Settings> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Other ones. False if they are the same. Whose node it is, and in which alliance, stays.
+    pub fn set(&self, settings: Settings) -> bool {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Settings { member, alliance, .. } = Settings::clone(&held);
+        let settings = Settings { member, alliance, ..settings };
+        let is_other = **held != settings;
+        *held = Arc::new(settings);
+        is_other
+    }
 }
 
 impl Peer {

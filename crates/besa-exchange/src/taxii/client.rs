@@ -38,6 +38,8 @@ const LIMIT: usize = 1_000;
 /// Most bytes and objects pushed in one request.
 const PUSH_BYTES_MAX: usize = 4 << 20;
 const PUSH_OBJECTS_MAX: usize = 1_000;
+/// Ids asked for in one request: its line stays below 8 KiB.
+const IDS_MAX: usize = 100;
 /// Empty pages in a row before a server is thought to go in circles.
 const EMPTY_PAGES_MAX: usize = 1_000;
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
@@ -309,6 +311,28 @@ impl Client {
         }
     }
 
+    /// All versions of objects that a server's collection holds, by id; those it has not are left out.
+    pub fn named(&self, collection: &str, ids: &[String]) -> Result<Vec<String>, ClientError> {
+        let objects_url = format!("{}objects/", slashed(collection));
+        let mut texts = Vec::new();
+        for part in ids.chunks(IDS_MAX) {
+            let mut from = Place::default();
+            loop {
+                let names = encode(&part.join(","));
+                let url = format!("{}&match%5Bid%5D={names}", from.url(&objects_url, LIMIT));
+                let answer = self.get(&url)?;
+                let (page, objects) = envelope(&answer.body, &url)?;
+                texts.extend(objects.iter().map(|object| object.get().to_owned()));
+                let following = Place::after(&from, page.next_text(), answer.last_added.clone());
+                if !page.more.unwrap_or(false) || following == from {
+                    break;
+                }
+                from = following;
+            }
+        }
+        Ok(texts)
+    }
+
     /// Pushes objects to a server's collection, in requests it can take. They leave the node, so
     /// the release policy or the operator has said so.
     pub fn push(&self, collection: &str, objects: &[Released<Text>]) -> Result<Pushed, ClientError> {
@@ -430,8 +454,8 @@ impl Client {
     ) -> Result<Result<Answer, (ClientError, Option<Duration>)>, ClientError> {
         let network = |error: ureq::Error| failed(url, &error);
         let sent = match body {
-            None => self.named(url, self.agent.get(url)).call(),
-            Some(body) => self.named(url, self.agent.post(url)).header("content-type", TAXII_21).send(body),
+            None => self.login(url, self.agent.get(url)).call(),
+            Some(body) => self.login(url, self.agent.post(url)).header("content-type", TAXII_21).send(body),
         };
         let mut response = sent.map_err(network)?;
         let status = response.status();
@@ -450,7 +474,7 @@ impl Client {
         Ok(Err((error, seconds.map(Duration::from_secs))))
     }
 
-    fn named<B>(&self, url: &str, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+    fn login<B>(&self, url: &str, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
         let request = request.header("accept", TAXII_21);
         let ours = self.origin.get_or_init(|| origin(url)) == &origin(url);
         match &self.authorization {

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use besa_alliance::charter::{CharterContents, Quorum};
 use besa_alliance::entry::Audience;
 use besa_alliance::intake::{Decision, Word, fingerprint};
+use besa_alliance::signed::Kind;
 use besa_intel::Sender;
 use besa_node::hunt::send;
 use besa_node::settings::Answers;
+use besa_server::now;
 
 use crate::support::*;
 
@@ -46,6 +49,50 @@ fn a_release_is_received_searched_and_answered_by_every_ally() {
         assert_eq!(stored.origin.from, Sender::Member(id(1).to_string()));
         assert_eq!(stored.origin.under, [besa_stix::marking::TLP_2_GREEN]);
     }
+}
+
+/// The charter changes while all run: the newcomer is served, asked and answered without a restart.
+#[test]
+fn a_new_member_is_served_by_nodes_that_run() {
+    let first = charter(3);
+    let mut allies = alliance_of(&first, Answers::Automatic);
+    allies.iter_mut().for_each(Ally::start);
+    allies[0].import(&[indicator(1, 1, &domain(1))]);
+    allies[0].release(&[indicator_id(1)], &Audience::Charter);
+    until("the members have it", || allies[1..].iter().all(|ally| ally.holds(&indicator_id(1))));
+
+    let mut members = first.contents.members.clone();
+    members.push(member(4));
+    let contents = CharterContents {
+        alliance: Some(first.digest),
+        sequence: 1,
+        previous: Some(first.digest),
+        members,
+        quorum: Quorum { charter_signatures: 3, ..first.contents.quorum },
+        ..first.contents.clone()
+    };
+    let next = sign(contents, now(), 1..=4);
+    // One of them gets it from its people, the others from that one.
+    allies[1].home().keep(Kind::Charter, &next.id(), &next.text()).unwrap();
+    let past = Arc::new(Past(BTreeMap::from([(indicator_id(1), sight(3)), (indicator_id(2), sight(4))])));
+    let mut newcomer = joined(4, &[first, next], Answers::Automatic, past);
+    until("all know the charter", || {
+        allies.iter().all(|ally| ally.desk().known.directory.charter().contents.sequence == 1)
+    });
+    for ally in &allies {
+        introduce(&newcomer, ally);
+        introduce(ally, &newcomer);
+    }
+    newcomer.start();
+    until("it gets what all members have", || newcomer.holds(&indicator_id(1)));
+    allies[0].import(&[indicator(1, 2, &domain(2))]);
+    let release = allies[0].release(&[indicator_id(2)], &Audience::Charter).entries.remove(0).0.id();
+    until("it answers", || allies[0].picture(&release).readers[&id(4)].answer_ms.is_some());
+    assert_eq!(allies[0].picture(&release).readers[&id(4)].seen, 4);
+    // And is heard.
+    newcomer.import(&[indicator(4, 3, &domain(3))]);
+    newcomer.release(&[indicator_id(3)], &Audience::Charter);
+    until("all have its release", || allies.iter().all(|ally| ally.holds(&indicator_id(3))));
 }
 
 #[test]
@@ -147,6 +194,6 @@ fn an_answer_waits_for_an_analyst_where_that_is_the_rule() {
     assert!(allies[0].picture(&entry.id()).readers[&id(2)].answer_ms.is_none());
     let pending: besa_node::hunt::Pending = serde_json::from_slice(&std::fs::read(&draft).unwrap()).unwrap();
     let desk = allies[1].desk();
-    send(&desk.known.directory, &desk.journal, &entry, &pending.sightings, besa_server::now()).unwrap();
+    send(&desk.known.directory, &desk.journal, &entry, &pending.sightings, now()).unwrap();
     until("the answer", || allies[0].picture(&entry.id()).readers[&id(2)].seen == 1);
 }

@@ -170,7 +170,7 @@ fn an_inbox_is_not_read_by_its_sender_and_no_other_is_written() {
     assert!(refused.to_string().contains("404"), "{refused}");
     let collections = cheat.client.collections(&allies[0].url()).unwrap();
     let aliases: Vec<_> = collections.iter().filter_map(|one| one.alias.clone()).collect();
-    assert_eq!(aliases, [places::inbox(&id(2)), places::outbox(&id(2))]);
+    assert_eq!(aliases, [places::inbox(&id(2)), places::outbox(&id(2)), places::relay(&id(2))]);
 }
 
 #[test]
@@ -197,6 +197,31 @@ fn a_removed_member_says_nothing_more() {
     let more = cheat.next(&[&two]);
     assert_eq!(cheat.refused(&[more.text(), two]), ["not-active", "not-released"]);
     until("it spread", || allies[2].node().gate().known().directory.charter().contents.sequence == 1);
+}
+
+/// It shows one history to one ally and another to the witness: the two are brought together.
+#[test]
+fn a_fork_shown_to_different_allies_is_proved() {
+    let mut allies = alliance(3);
+    allies[0].start();
+    allies[2].start();
+    let (mut to_ally, mut to_witness) = (Cheat::against(&allies[0]), Cheat::against(&allies[2]));
+    let object = indicator(2, 1, &domain(1));
+    let common = to_ally.next(&[&object]);
+    to_witness.last = Some(common.clone());
+    assert!(to_ally.refused(&[common.text(), object.clone()]).is_empty());
+    assert!(to_witness.refused(&[common.text(), object]).is_empty());
+    for (number, cheat) in [(2, &mut to_ally), (3, &mut to_witness)] {
+        // The histories part, and go on.
+        for step in 0..2 {
+            let object = indicator(2, number + 10 * step, &domain(number));
+            let entry = cheat.next(&[&object]);
+            assert!(cheat.refused(&[entry.text(), object]).is_empty());
+        }
+    }
+    until("the ally has the proof", || proofs(&allies[0], places::SENT) == ["fork"]);
+    until("the witness gets it", || proofs(&allies[2], &places::inbox(&id(1))) == ["fork"]);
+    assert!(!allies[0].holds(&indicator_id(3)), "the other history is not used");
 }
 
 #[test]

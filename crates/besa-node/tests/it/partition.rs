@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use besa_alliance::entry::Audience;
+use besa_intel::Sender;
 
 use crate::support::*;
 
@@ -87,6 +88,46 @@ fn wired(allies: &[Ally]) -> BTreeMap<(u8, u8), Wire> {
         guest.home().save(&settings).unwrap();
     }
     wires
+}
+
+/// Between two members there is no way at all; the witness has what the one lacks of the other.
+#[test]
+fn what_cannot_go_straight_goes_round_by_the_witness() {
+    let mut allies = alliance(3);
+    let wires = wired(&allies);
+    for ((from, to), wire) in &wires {
+        wire.broken.store(*from != 3 && *to != 3, Ordering::SeqCst);
+    }
+    allies[1].hunter = Arc::new(Past(BTreeMap::from([(indicator_id(3), sight(5))])));
+    allies.iter_mut().for_each(Ally::start);
+    let mut releases = Vec::new();
+    for number in 1..=3 {
+        allies[0].import(&[indicator(1, number, &domain(number))]);
+        releases.push(allies[0].release(&[indicator_id(number)], &Audience::Charter).entries.remove(0).0);
+    }
+    // What was not for all does not go round.
+    allies[0].import(&[indicator(1, 4, &domain(4))]);
+    allies[0].release(&[indicator_id(4)], &Audience::Members([id(3)].into()));
+    let all: Vec<_> = (1..=3).map(indicator_id).collect();
+    until("the one behind the cut uses it", || allies[1].listed("alliance-accepted") == all);
+    assert!(!allies[1].holds(&indicator_id(4)));
+    let stored = allies[1].store.object(&indicator_id(1), None).unwrap().unwrap();
+    assert_eq!(stored.origin.from, Sender::Member(id(1).to_string()), "the relay is not its origin");
+    // Receipts and answers are for the signer alone: they wait for the way.
+    assert!(allies[0].picture(&releases[2].id()).readers[&id(2)].receipt_ms.is_none());
+    for wire in wires.values() {
+        wire.broken.store(false, Ordering::SeqCst);
+    }
+    until("the answers arrive", || {
+        releases.iter().all(|entry| allies[0].picture(&entry.id()).readers[&id(2)].answer_ms.is_some())
+    });
+    assert_eq!(allies[0].picture(&releases[2].id()).readers[&id(2)].seen, 5);
+    until("the signer's own courier has brought all", || log_of(&allies[1], 1).len() == 3);
+    let signed: Vec<_> = releases.iter().map(|one| (one.sequence(), one.digest.to_string())).collect();
+    assert_eq!(log_of(&allies[1], 1), signed);
+    let sent = allies[1].listed(besa_node::places::SENT);
+    let receipts = sent.iter().filter(|id| id.starts_with("besa-receipt")).count();
+    assert_eq!(receipts, 3, "one for each release, whatever way it came");
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(crate) fn node_key(member: u8) -> SecretKey {
     SecretKey::from_seed(&[100 + member; 32])
 }
 
-fn member(number: u8) -> Member {
+pub(crate) fn member(number: u8) -> Member {
     let start = now().unix_seconds();
     Member {
         identity_ref: id(number),
@@ -199,48 +199,46 @@ pub(crate) fn alliance(members: u8) -> Vec<Ally> {
 }
 
 pub(crate) fn alliance_of(charter: &Charter, answers: Answers) -> Vec<Ally> {
-    let numbers: Vec<u8> = (1..=u8::try_from(charter.contents.members.len()).unwrap()).collect();
-    let mut allies: Vec<Ally> = Vec::new();
-    for number in &numbers {
-        let folder = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> =
-            Arc::new(besa_intel::open_sqlite(&folder.path().join("intel.sqlite")).unwrap());
-        let settings = Settings {
-            member: id(*number),
-            alliance: charter.digest,
-            answers,
-            objects_per_hour: 1_000,
-            assets: None,
-            peers: Vec::new(),
-        };
-        let ally = Ally {
-            number: *number,
-            folder,
-            store,
-            port: free_port(),
-            hunter: Arc::new(NoHistory),
-            running: None,
-        };
-        let key = node_key(*number).node_file();
-        ally.home().create(&settings, &key, std::slice::from_ref(charter), &[]).unwrap();
-        allies.push(ally);
-    }
+    let members = u8::try_from(charter.contents.members.len()).unwrap();
+    let allies: Vec<Ally> = (1..=members)
+        .map(|number| joined(number, std::slice::from_ref(charter), answers, Arc::new(NoHistory)))
+        .collect();
     for host in &allies {
-        let desk = host.desk();
-        for guest in allies.iter().filter(|guest| guest.number != host.number) {
-            let token = places::welcome(host.store.as_ref(), &desk.places, &id(guest.number), now()).unwrap();
-            let mut settings = guest.home().settings().unwrap();
-            settings.peers.push(Peer {
-                member: id(host.number),
-                url: Some(host.url()),
-                token: Some(token),
-                authorities: None,
-                identity: None,
-            });
-            guest.home().save(&settings).unwrap();
-        }
+        allies.iter().filter(|guest| guest.number != host.number).for_each(|guest| introduce(guest, host));
     }
     allies
+}
+
+/// A member that has joined by a chain of charters and knows nobody's node yet.
+pub(crate) fn joined(number: u8, chain: &[Charter], answers: Answers, hunter: Arc<dyn Hunter>) -> Ally {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> =
+        Arc::new(besa_intel::open_sqlite(&folder.path().join("intel.sqlite")).unwrap());
+    let settings = Settings {
+        member: id(number),
+        alliance: chain[0].digest,
+        answers,
+        objects_per_hour: 1_000,
+        assets: None,
+        peers: Vec::new(),
+    };
+    let ally = Ally { number, folder, store, port: free_port(), hunter, running: None };
+    ally.home().create(&settings, &node_key(number).node_file(), chain, &[]).unwrap();
+    ally
+}
+
+/// The host makes a token for the guest, and the guest learns where the host is.
+pub(crate) fn introduce(guest: &Ally, host: &Ally) {
+    let token = places::welcome(host.store.as_ref(), &host.desk().places, &id(guest.number), now()).unwrap();
+    let mut settings = guest.home().settings().unwrap();
+    settings.peers.push(Peer {
+        member: id(host.number),
+        url: Some(host.url()),
+        token: Some(token),
+        authorities: None,
+        identity: None,
+    });
+    guest.home().save(&settings).unwrap();
 }
 
 /// The releases of a member that an ally holds: sequence and hash, sorted.

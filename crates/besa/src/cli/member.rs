@@ -95,7 +95,7 @@ pub(crate) struct WelcomeArgs {
     pub(crate) data: DataArgs,
 }
 
-/// Say where an ally's node is, and how to log in there. Takes effect when the node starts.
+/// Say where an ally's node is, and how to log in there. A running node takes it at once.
 #[derive(Debug, Args)]
 #[command(after_help = examples::ALLIANCE_PEER)]
 pub(crate) struct AllyArgs {

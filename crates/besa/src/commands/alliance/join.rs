@@ -84,7 +84,7 @@ pub(super) fn welcome(arguments: &WelcomeArgs) -> Result<u8> {
 
 pub(super) fn peer(arguments: &AllyArgs, terminal: &Terminal) -> Result<u8> {
     let desk = desk(&arguments.data)?;
-    if !desk.places.inboxes.contains_key(&arguments.member) {
+    if desk.places.boxes(&arguments.member).is_none() {
         bail!("`{}` is no other member of the charter", arguments.member);
     }
     let token = if arguments.token_stdin { Some(secret_from_stdin("token")?) } else { None };
@@ -109,7 +109,7 @@ pub(super) fn peer(arguments: &AllyArgs, terminal: &Terminal) -> Result<u8> {
     settings.peers.push(peer);
     desk.home.save(&settings)?;
     log(desk.store.as_ref(), "alliance peer", arguments.member.as_str())?;
-    note(terminal, "known from the next start of the node on");
+    note(terminal, "a running node takes it at once");
     Ok(0)
 }
 

@@ -166,9 +166,9 @@ fn delivered(desk: &Desk, ally: &MemberId) -> bool {
 /// Breaches proved here, or by allies to us.
 fn proofs(desk: &Desk) -> Result<Vec<Value>> {
     let mut found = Vec::new();
-    let all = desk.places.inboxes.values().chain([&desk.places.sent]);
-    for collection in all {
-        for raw in of_type(desk, *collection, besa_alliance::signed::Kind::Proof.object_type())? {
+    let inboxes = desk.places.allies().into_iter().map(|(_, boxes)| boxes.inbox);
+    for collection in inboxes.chain([desk.places.sent]) {
+        for raw in of_type(desk, collection, besa_alliance::signed::Kind::Proof.object_type())? {
             let proof: Value = serde_json::from_str(&raw)?;
             let one = json!({"breach": proof["breach"], "accused": proof["accused"], "id": proof["id"]});
             if !found.contains(&one) {
