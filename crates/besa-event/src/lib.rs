@@ -42,6 +42,7 @@ mod dictionary;
 mod json_text;
 mod logsource;
 pub mod observable;
+pub mod sieve;
 mod time;
 
 pub use batch::{Batch, Event, Field, FieldView, Head, Keep, Span, Value, ValueKind};

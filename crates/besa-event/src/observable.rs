@@ -27,7 +27,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use besa_simd::tokens::{self, Candidate};
+use besa_simd::tokens::{self, Candidate, Word};
 
 /// Longer values have no normalised form.
 pub const VALUE_BYTES_MAX: usize = 4_096;
@@ -614,48 +614,18 @@ fn class(byte: u8) -> u8 {
 /// assert!(found.contains(&("ipv4", "10.0.0.7".to_owned())));
 /// ```
 pub fn scan<'t>(text: &'t [u8], emit: &mut dyn FnMut(ObservableKind, &'t [u8])) {
-    scan_known(text, &|_| true, emit);
-}
-
-/// The same, without the domains, URLs and e-mail addresses at a [`site`] that `known` denies:
-/// where few of them matter, the others need not be read to their end. `known` is given a site as
-/// it is written, and must not tell letters' case apart.
-pub fn scan_known<'t>(
-    text: &'t [u8],
-    known: &dyn Fn(&[u8]) -> bool,
-    emit: &mut dyn FnMut(ObservableKind, &'t [u8]),
-) {
-    let mut scanner = Scanner::new(text, emit, known);
+    let mut scanner = Scanner::new(text, emit);
     tokens::find(text, &mut |candidate| scanner.candidate(candidate));
 }
 
-/// The last two labels of a host name, which it shares with all domains above it that have two;
-/// an IPv4 address or the like (the last label is a number) whole. Dots at the end do not count.
-#[must_use]
-pub fn site(host: &[u8]) -> &[u8] {
-    let len = host.iter().rposition(|byte| *byte != b'.').map_or(0, |last| last + 1);
-    let host = host.get(..len).unwrap_or_default();
-    let Some(last) = memchr::memrchr(b'.', host) else { return host };
-    let (above, top) = host.split_at_checked(last).unwrap_or_default();
-    if top.len() > 1 && top.iter().skip(1).all(u8::is_ascii_digit) {
-        return host;
-    }
-    match memchr::memrchr(b'.', above) {
-        Some(dot) => host.get(dot + 1..).unwrap_or_default(),
-        None => host,
-    }
-}
-
-/// The [`site`] of a normalised URL, which has no scheme (but may have `://` in its query).
-#[must_use]
-pub fn site_of_url(normalised: &[u8]) -> &[u8] {
-    let host = normalised.split(|byte| matches!(byte, b'/' | b':')).next().unwrap_or_default();
-    site(host)
+/// How long the host is at the start of a normalised URL, which has no scheme.
+pub(crate) fn url_host_len(normalised: &[u8]) -> usize {
+    normalised.iter().position(|byte| matches!(byte, b'/' | b':')).unwrap_or(normalised.len())
 }
 
 /// The slow twin of [`scan`]: byte by byte.
 pub fn scan_scalar<'t>(text: &'t [u8], emit: &mut dyn FnMut(ObservableKind, &'t [u8])) {
-    let mut scanner = Scanner::new(text, emit, &|_| true);
+    let mut scanner = Scanner::new(text, emit);
     let mut at = 0;
     while let Some(byte) = text.get(at) {
         match class(*byte) {
@@ -682,11 +652,13 @@ pub fn scan_scalar<'t>(text: &'t [u8], emit: &mut dyn FnMut(ObservableKind, &'t 
     }
 }
 
-struct Scanner<'t, 'e> {
+/// What makes observables of candidates.
+pub(crate) struct Scanner<'t, 'e> {
     text: &'t [u8],
     emit: &'e mut dyn FnMut(Kind, &'t [u8]),
-    known: &'e dyn Fn(&[u8]) -> bool,
-    /// The first byte that ends URLs after the last one that was read, which keeps the pass linear.
+    /// Where the last URL that was read begins behind its scheme, and the first byte after it that
+    /// ends URLs, which keeps the pass linear.
+    url_from: usize,
     url_stop: usize,
     /// Colons up to here have been tried as part of an IPv6 address.
     colons_until: usize,
@@ -698,21 +670,18 @@ const DOTTED_BYTES_MAX: usize = 512;
 const URL_BYTES_MAX: usize = 2_048;
 
 impl<'t, 'e> Scanner<'t, 'e> {
-    fn new(
-        text: &'t [u8],
-        emit: &'e mut dyn FnMut(Kind, &'t [u8]),
-        known: &'e dyn Fn(&[u8]) -> bool,
-    ) -> Self {
-        Self { text, emit, known, url_stop: 0, colons_until: 0 }
+    pub(crate) fn new(text: &'t [u8], emit: &'e mut dyn FnMut(Kind, &'t [u8])) -> Self {
+        Self { text, emit, url_from: 0, url_stop: 0, colons_until: 0 }
     }
 
-    fn candidate(&mut self, candidate: Candidate) {
+    /// Hands on the observables of a candidate. They may come in any order, but as long as each is not
+    /// far from the one before it time is linear.
+    pub(crate) fn candidate(&mut self, candidate: Candidate) {
         match candidate {
-            Candidate::Dotted { start, end } => {
+            Candidate::Dotted(Word { start, end, .. }) => {
                 let word = self.slice(start, end);
                 if word.len() <= DOTTED_BYTES_MAX {
-                    let numeric = word.iter().rev().all(|byte| class(*byte) & NUMERIC != 0);
-                    self.dotted(start, word, if numeric { NUMERIC } else { 0 });
+                    self.dotted(start, word, if is_numeric(word) { NUMERIC } else { 0 });
                 }
             }
             Candidate::Digest { start, end } => {
@@ -722,11 +691,9 @@ impl<'t, 'e> Scanner<'t, 'e> {
                 }
             }
             Candidate::Scheme { colon } => {
-                if self.may_be_known_url(colon + 3) {
-                    let before = self.slice(0, colon);
-                    let scheme = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-                    self.url(colon - scheme, colon);
-                }
+                let before = self.slice(0, colon);
+                let scheme = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+                self.url(colon - scheme, colon);
             }
             Candidate::Colons { start, end } => {
                 if let Some(at) = memchr::memchr(b':', self.slice(start, end)) {
@@ -734,20 +701,6 @@ impl<'t, 'e> Scanner<'t, 'e> {
                 }
             }
         }
-    }
-
-    /// Whether the host after `://` is known, as far as it can be told without reading on.
-    fn may_be_known_url(&self, from: usize) -> bool {
-        let rest = self.slice(from, self.text.len().min(from + URL_BYTES_MAX));
-        let len = rest.iter().position(|byte| class(*byte) & WORD == 0).unwrap_or(rest.len());
-        let (host, behind) = rest.split_at_checked(len).unwrap_or_default();
-        let port = match behind.split_first() {
-            Some((b':', port)) => port.iter().take_while(|byte| byte.is_ascii_digit()).count() + 1,
-            _ => 0,
-        };
-        // Anything else may go on to an `@`, before which stands no host.
-        let told = behind.get(port).is_none_or(|byte| matches!(byte, b'/' | b'?' | b'#') || ends_url(*byte));
-        !told || len == rest.len() || (self.known)(site(host))
     }
 
     fn slice(&self, start: usize, end: usize) -> &'t [u8] {
@@ -797,7 +750,7 @@ impl<'t, 'e> Scanner<'t, 'e> {
         }
         let lead = word.iter().take_while(|byte| matches!(byte, b'.' | b'-')).count();
         let name = trim_dots(word);
-        if !(self.known)(site(name)) || !is_domain(name) {
+        if !is_domain(name) {
             return;
         }
         (self.emit)(Kind::Domain, name);
@@ -826,11 +779,18 @@ impl<'t, 'e> Scanner<'t, 'e> {
         if scheme == 0 {
             return;
         }
-        if from > self.url_stop {
-            let rest = self.slice(from, self.text.len());
-            self.url_stop = from + rest.iter().position(|byte| ends_url(*byte)).unwrap_or(rest.len());
-        }
-        let end = self.url_stop.min(from + URL_BYTES_MAX);
+        let stop_in = |text: &[u8]| text.iter().position(|byte| ends_url(*byte)).map(|at| from + at);
+        let stop = if from < self.url_from {
+            // Out of order, but not far.
+            stop_in(self.slice(from, self.url_from)).unwrap_or(self.url_stop)
+        } else {
+            if from > self.url_stop {
+                self.url_stop = stop_in(self.slice(from, self.text.len())).unwrap_or(self.text.len());
+            }
+            self.url_from = from;
+            self.url_stop
+        };
+        let end = stop.min(from + URL_BYTES_MAX);
         let url = trim_url(self.slice(colon - scheme, end));
         if url.len() > scheme + 3 {
             (self.emit)(Kind::Url, url);
@@ -867,7 +827,17 @@ impl<'t, 'e> Scanner<'t, 'e> {
     }
 }
 
-fn trim_dots(word: &[u8]) -> &[u8] {
+/// Whether there are only digits, dots and dashes, as in an address or a range of two.
+pub(crate) fn is_numeric(word: &[u8]) -> bool {
+    word.iter().all(|byte| class(*byte) & NUMERIC != 0)
+}
+
+/// Whether a byte belongs to a word.
+pub(crate) fn is_word(byte: u8) -> bool {
+    class(byte) & WORD != 0
+}
+
+pub(crate) fn trim_dots(word: &[u8]) -> &[u8] {
     let is_edge = |byte: &u8| matches!(byte, b'.' | b'-');
     let start = word.iter().position(|byte| !is_edge(byte)).unwrap_or(word.len());
     let end = word.iter().rposition(|byte| !is_edge(byte)).map_or(start, |at| at + 1);
@@ -875,7 +845,7 @@ fn trim_dots(word: &[u8]) -> &[u8] {
 }
 
 /// Bytes that a URL in running text does not hold (RFC 3986 appendix C, and quotes).
-fn ends_url(byte: u8) -> bool {
+pub(crate) fn ends_url(byte: u8) -> bool {
     byte <= b' ' || byte == 0x7f || b"\"'<>`|\\^{}".contains(&byte)
 }
 
@@ -1025,32 +995,15 @@ mod tests {
         check_twins(text.as_bytes());
     }
 
-    /// The fast scanner gives the same tokens, at the same places; told to leave out what is at
-    /// no known site, it leaves out nothing else.
+    /// The fast scanner gives the same tokens, at the same places.
     fn check_twins(text: &[u8]) {
         let place = |token: &[u8]| (token.as_ptr() as usize - text.as_ptr() as usize, token.len());
-        let (mut slow, mut fast, mut known) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut slow, mut fast) = (Vec::new(), Vec::new());
         scan_scalar(text, &mut |kind, token| slow.push((place(token), kind)));
         scan(text, &mut |kind, token| fast.push((place(token), kind)));
         slow.sort_unstable();
         fast.sort_unstable();
         assert_eq!(fast, slow, "{}", String::from_utf8_lossy(text));
-        let is_known = |site: &[u8]| site.len().is_multiple_of(2);
-        scan_known(text, &is_known, &mut |kind, token| known.push((place(token), kind)));
-        let mut out = Vec::new();
-        for ((start, len), kind) in slow {
-            let token = &text[start..start + len];
-            out.clear();
-            let wanted = match (kind, normalise(kind, token, &mut out)) {
-                (_, None) => false,
-                (Kind::Domain, _) => is_known(site(&out)),
-                (Kind::Email, _) => is_known(site(out.rsplit(|byte| *byte == b'@').next().unwrap())),
-                (Kind::Url, _) => is_known(site_of_url(&out)),
-                _ => true,
-            };
-            let given = known.contains(&((start, len), kind));
-            assert!(given || !wanted || !token.is_ascii(), "{kind:?} {}", String::from_utf8_lossy(token));
-        }
     }
 
     proptest! {
@@ -1068,20 +1021,6 @@ mod tests {
             1 => "[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}".prop_map(String::into_bytes),
         ], 0..24)) {
             check_twins(&pieces.concat());
-        }
-    }
-
-    #[test]
-    fn sites() {
-        for (host, expected) in [
-            ("a.b.evil.example", "evil.example"),
-            ("evil.example..", "evil.example"),
-            ("example", "example"),
-            ("10.0.0.1", "10.0.0.1"),
-            ("a.b.7z", "b.7z"),
-            ("", ""),
-        ] {
-            assert_eq!(site(host.as_bytes()), expected.as_bytes());
         }
     }
 

@@ -25,12 +25,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Candidate {
     /// A maximal run of word bytes, of which some `.` has a label byte on either side.
-    Dotted {
-        /// First byte.
-        start: usize,
-        /// After the last byte.
-        end: usize,
-    },
+    Dotted(Word),
     /// A maximal run of plain bytes, all of them hexadecimal digits, of length 32, 40, 64 or 128.
     Digest {
         /// First byte.
@@ -53,6 +48,45 @@ pub enum Candidate {
     },
 }
 
+/// A run of word bytes, and what its last 64 bytes are; bit 63 speaks of the last byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Word {
+    /// First byte.
+    pub start: usize,
+    /// After the last byte.
+    pub end: usize,
+    /// The dots.
+    pub dots: u64,
+    /// The decimal digits.
+    pub digits: u64,
+}
+
+impl Word {
+    /// A word that is known otherwise. What is out of range holds neither dots nor digits.
+    #[must_use]
+    pub fn of(text: &[u8], start: usize, end: usize) -> Self {
+        let word = text.get(start..end).unwrap_or_default();
+        let mask = |is: fn(&u8) -> bool| {
+            let last = word.iter().rev().take(64).enumerate();
+            last.fold(0, |mask, (at, byte)| mask | u64::from(is(byte)) << (63 - at))
+        };
+        Self { start, end, dots: mask(|byte| *byte == b'.'), digits: mask(u8::is_ascii_digit) }
+    }
+
+    /// How long it is, in bytes.
+    #[must_use]
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether there is nothing in it; not so for a candidate.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+}
+
 /// Colons that a written-out IPv6 address has at least (eight groups, the last two as IPv4).
 const COLONS_MIN: u32 = 6;
 
@@ -62,6 +96,7 @@ struct Masks {
     /// ASCII letters and digits, bytes from 0x80 on.
     plain: u64,
     hex: u64,
+    digit: u64,
     dot: u64,
     /// `-` and `_`.
     joint: u64,
@@ -77,7 +112,8 @@ struct Masks {
 /// let mut found = Vec::new();
 /// find(b"GET http://evil.example/ 10 ms", &mut |candidate| found.push(candidate));
 /// found.sort();
-/// assert_eq!(found, [Candidate::Dotted { start: 11, end: 23 }, Candidate::Scheme { colon: 8 }]);
+/// assert_eq!(found[1], Candidate::Scheme { colon: 8 });
+/// assert!(matches!(found[0], Candidate::Dotted(word) if (word.start, word.end) == (11, 23)));
 /// ```
 #[inline]
 pub fn find(text: &[u8], see: &mut impl FnMut(Candidate)) {
@@ -164,6 +200,18 @@ fn after(mask: u64, before: u64, bytes: u32) -> u64 {
     mask << bytes | before >> (64 - bytes)
 }
 
+/// The topmost bits, as many as a run is long.
+#[inline(always)]
+fn above(len: usize) -> u64 {
+    if len >= 64 { u64::MAX } else { !(u64::MAX >> len) }
+}
+
+/// The 64 bytes before place `end` (0 to 64) of the block, from this block and the one before.
+#[inline(always)]
+fn until(before: u64, now: u64, end: usize) -> u64 {
+    ((u128::from(now) << 64 | u128::from(before)) >> end) as u64
+}
+
 /// The topmost bit of every 16-bit lane that is all ones. Whatever has 31 ones in a row has such
 /// a lane.
 #[inline(always)]
@@ -190,7 +238,10 @@ impl Pass {
         let label_before = before.plain | before.joint;
         let dotted = label & after(masks.dot, before.dot, 1) & after(label, label_before, 2);
         self.words.block(base, label | masks.dot, dotted, 0, &mut |start, end, _| {
-            see(Candidate::Dotted { start, end });
+            let inside = above(end - start);
+            let dots = until(before.dot, masks.dot, end - base) & inside;
+            let digits = until(before.digit, masks.digit, end - base) & inside;
+            see(Candidate::Dotted(Word { start, end, dots, digits }));
         });
 
         let digests = full_lanes(masks.hex);
@@ -232,17 +283,41 @@ fn drive(text: &[u8], see: &mut impl FnMut(Candidate), masks: impl Fn(&[u8; 64])
         pass.block(text, base, masks(block), see);
         base += 64;
     }
-    // Zero bytes end every run; with nothing left they still end the open ones.
-    let mut last = [0; 64];
-    if let Some(start) = last.get_mut(..rest.len()) {
-        start.copy_from_slice(rest);
+    // What is no byte of the text is of no class and ends every run, the open ones too.
+    let last = match text.last_chunk::<64>() {
+        Some(chunk) => masks(chunk).without_first(64 - rest.len()),
+        None => {
+            let mut last = [0; 64];
+            if let Some(start) = last.get_mut(..rest.len()) {
+                start.copy_from_slice(rest);
+            }
+            masks(&last)
+        }
+    };
+    pass.block(text, base, last, see);
+}
+
+impl Masks {
+    /// The classes behind the first so many bytes (0 to 64) of the block.
+    #[inline(always)]
+    fn without_first(self, place: usize) -> Self {
+        let from = |mask: u64| mask.checked_shr(place as u32).unwrap_or(0);
+        Self {
+            plain: from(self.plain),
+            hex: from(self.hex),
+            digit: from(self.digit),
+            dot: from(self.dot),
+            joint: from(self.joint),
+            colon: from(self.colon),
+            slash: from(self.slash),
+        }
     }
-    pass.block(text, base, masks(&last), see);
 }
 
 fn is_digest(text: &[u8], start: usize, end: usize) -> bool {
-    matches!(end - start, 32 | 40 | 64 | 128)
-        && text.get(start..end).is_some_and(|run| run.iter().all(u8::is_ascii_hexdigit))
+    // Without a way out of the loop, so that it takes many bytes at a time.
+    let all_hex = |run: &[u8]| run.iter().fold(true, |all, byte| all & byte.is_ascii_hexdigit());
+    matches!(end - start, 32 | 40 | 64 | 128) && text.get(start..end).is_some_and(all_hex)
 }
 
 /// The classes byte by byte.
@@ -253,6 +328,7 @@ fn masks_scalar(block: &[u8; 64]) -> Masks {
         let bit = |holds: bool| u64::from(holds) << at;
         masks.plain |= bit(byte.is_ascii_alphanumeric() || *byte >= 0x80);
         masks.hex |= bit(byte.is_ascii_hexdigit());
+        masks.digit |= bit(byte.is_ascii_digit());
         masks.dot |= bit(*byte == b'.');
         masks.joint |= bit(matches!(byte, b'-' | b'_'));
         masks.colon |= bit(*byte == b':');
@@ -271,7 +347,7 @@ pub fn find_scalar(text: &[u8], see: &mut impl FnMut(Candidate)) {
     };
     runs(text, |byte| label(byte) || byte == b'.', &mut |start, end| {
         if between(&text[start..end], b'.', &label) > 0 {
-            see(Candidate::Dotted { start, end });
+            see(Candidate::Dotted(Word::of(text, start, end)));
         }
     });
     runs(text, plain, &mut |start, end| {
@@ -343,6 +419,7 @@ mod x86 {
         fn add(&mut self, part: Masks, shift: u32) {
             self.plain |= part.plain << shift;
             self.hex |= part.hex << shift;
+            self.digit |= part.digit << shift;
             self.dot |= part.dot << shift;
             self.joint |= part.joint << shift;
             self.colon |= part.colon << shift;
@@ -371,6 +448,7 @@ mod x86 {
                 // The sign bits are those of bytes from 0x80 on.
                 plain: bits(_mm_or_si128(_mm_or_si128(digit, letter), bytes)),
                 hex: bits(_mm_or_si128(digit, within(folded, b'a', 5))),
+                digit: bits(digit),
                 dot: bits(is(b'.')),
                 joint: bits(_mm_or_si128(is(b'-'), is(b'_'))),
                 colon: bits(is(b':')),
@@ -396,6 +474,7 @@ mod x86 {
         Masks {
             plain: bits(_mm256_or_si256(_mm256_or_si256(digit, letter), bytes)),
             hex: bits(_mm256_or_si256(digit, within(folded, b'a', 5))),
+            digit: bits(digit),
             dot: bits(is(b'.')),
             joint: bits(_mm256_or_si256(is(b'-'), is(b'_'))),
             colon: bits(is(b':')),
@@ -418,6 +497,7 @@ mod x86 {
         Masks {
             plain: digit | within(folded, b'a', 25) | _mm512_movepi8_mask(bytes),
             hex: digit | within(folded, b'a', 5),
+            digit,
             dot: is(b'.'),
             joint: is(b'-') | is(b'_'),
             colon: is(b':'),

@@ -2,6 +2,7 @@
 //! [`derived_keys`](super::derived_keys).
 
 use besa_event::observable::{self, ObservableKind as Kind, VALUE_BYTES_MAX, normalise};
+use besa_event::sieve::Sieve;
 
 use super::fields::{FieldClass as Class, has};
 
@@ -9,12 +10,12 @@ use super::fields::{FieldClass as Class, has};
 const SCAN_BYTES_MAX: usize = 1 << 20;
 
 /// Hands every observable of a value to `see`, by the classes of its field; in running text those
-/// at unknown sites may be left out ([`observable::scan_known`]). `key` is a buffer.
+/// that the sieve holds back may be left out. `key` is a buffer.
 pub(crate) fn observables(
     classes: u16,
     text: &[u8],
     key: &mut Vec<u8>,
-    known: &dyn Fn(&[u8]) -> bool,
+    sieve: Option<&Sieve>,
     see: &mut dyn FnMut(Kind, &[u8]),
 ) {
     let text = &text[..text.len().min(SCAN_BYTES_MAX)];
@@ -29,14 +30,17 @@ pub(crate) fn observables(
         by_class(classes, text, key, see);
     }
     let files = has(classes, Class::Command);
-    // A dotted word may be a file name, whatever its site.
-    let known = if files { &|_: &[u8]| true } else { known };
-    observable::scan_known(text, known, &mut |kind, token| {
+    let mut token = |kind, token: &[u8]| {
         if files && kind == Kind::Domain {
             one(Kind::FileName, token, key, see);
         }
         one(kind, token, key, see);
-    });
+    };
+    match sieve {
+        // A dotted word may be a file name, of which the sieve knows nothing.
+        Some(sieve) if !files => sieve.scan(text, &mut token),
+        _ => observable::scan(text, &mut token),
+    }
 }
 
 fn by_class(classes: u16, text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {

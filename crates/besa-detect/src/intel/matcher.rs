@@ -302,7 +302,7 @@ impl IntelMatcher {
                 classes,
                 &text,
                 &mut observer.key,
-                &|site| self.table.may_hold_site(site),
+                Some(self.table.sieve()),
                 &mut |kind, bytes| {
                     self.look_up(kind, bytes, network_key, entries);
                 },

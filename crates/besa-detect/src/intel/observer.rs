@@ -104,7 +104,7 @@ impl Observer {
     pub fn observe(&self, event: Event<'_>, scratch: &mut ObserverScratch, see: &mut dyn FnMut(Kind, &[u8])) {
         for place in self.places(event) {
             if is_text(place.value.kind) {
-                extract::observables(place.classes, &place.value.text(), &mut scratch.key, &|_| true, see);
+                extract::observables(place.classes, &place.value.text(), &mut scratch.key, None, see);
             }
         }
         self.split_urls(event, scratch, &mut |_, kind, bytes| see(kind, bytes));

@@ -44,17 +44,11 @@ fn indicators(intel: &Intel, event: Event<'_>, dictionary: &Dictionary, out: &mu
     for field in event.raw_fields() {
         let value = event.value(field);
         if matches!(value.kind, ValueKind::Text | ValueKind::JsonText) {
-            extract::observables(
-                classes_of(dictionary, field.name),
-                &value.text(),
-                &mut key,
-                &|_| true,
-                &mut see,
-            );
+            extract::observables(classes_of(dictionary, field.name), &value.text(), &mut key, None, &mut see);
         }
     }
     if event.raw_fields().is_empty() {
-        extract::observables(0, event.raw(), &mut key, &|_| true, &mut see);
+        extract::observables(0, event.raw(), &mut key, None, &mut see);
     }
     for (host, path, query) in SPLIT_URLS {
         let text = |name: &str| {

@@ -6,10 +6,10 @@
 //! slots    open addressing at 85 %: number of the value            4.7 B
 //! tags     8 bits of the hash beside each slot                     1.2 B
 //! filter   one word per 5⅓ values, 4 bits set for each (Bloom)     1.5 B
-//! sites    one word per 5⅓ domains, URLs and e-mail addresses, 4 bits set by the hash of the site
-//!          ([`site`]), letters' case folded: most words of a text are refused by it as they stand
+//! sieve    the same by what can be told of a token in running text without reading it whole
+//!          ([`Sieve`])                                             1.5 B
 //! ```
-//! 11.4 bytes resident per value, 12.9 of those with a site, besides the value itself. A value that no indicator has is
+//! 12.9 bytes resident per value besides the value itself. A value that no indicator has is
 //! refused by one word of the filter in 98 of 100 cases. The hash is seeded, so that neither a
 //! list nor the evidence can be written to collide.
 //!
@@ -18,7 +18,8 @@
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 
-use besa_event::observable::{ObservableKind, network_key, site, site_of_url};
+use besa_event::observable::{ObservableKind, network_key};
+use besa_event::sieve::Sieve;
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
@@ -85,15 +86,14 @@ const NUMBERS_MAX: usize = 1 << 31;
 const EMPTY: u32 = u32::MAX;
 
 /// Values ready for look-up.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Table {
     values: Values,
     seed: RandomState,
     slots: Vec<u32>,
     tags: Vec<u8>,
     filter: Vec<u64>,
-    sites: Vec<u64>,
-    site_seed: u64,
+    sieve: Sieve,
     /// (first number, other number) of equal values, ascending.
     duplicates: Vec<(u32, u32)>,
     prefixes_v4: Prefixes,
@@ -111,7 +111,13 @@ impl Prefixes {
     }
 
     fn iter(self) -> impl Iterator<Item = u8> {
-        (0_u8..=128).filter(move |length| self.0[usize::from(*length) / 64] >> (length % 64) & 1 == 1)
+        let mut words = self.0;
+        std::iter::from_fn(move || {
+            let at = words.iter().position(|word| *word != 0)?;
+            let bit = words[at].trailing_zeros();
+            words[at] &= words[at] - 1;
+            u8::try_from(at * 64 + bit as usize).ok()
+        })
     }
 }
 
@@ -125,10 +131,7 @@ impl Table {
         for number in 0..u32::try_from(table.values.len()).unwrap_or(EMPTY) {
             let Some((kind, value)) = table.values.get(number) else { break };
             table.kinds |= 1 << kind as u8;
-            if let Some(hash) = site_of(kind, value).and_then(|site| folded_hash(site, table.site_seed)) {
-                let (word, bits) = bloom(hash, table.sites.len());
-                table.sites[word] |= bits;
-            }
+            table.sieve.add(kind, value);
             if let (ObservableKind::Network, [family, prefix, ..]) = (kind, value) {
                 let prefixes = if *family == 4 { &mut table.prefixes_v4 } else { &mut table.prefixes_v6 };
                 prefixes.add(*prefix);
@@ -144,6 +147,7 @@ impl Table {
                 None => table.insert(hash, number),
             }
         }
+        table.sieve.freeze();
         table.duplicates.sort_unstable();
         table.duplicates.shrink_to_fit();
         table
@@ -154,21 +158,18 @@ impl Table {
         values.ends.shrink_to_fit();
         let len = values.len();
         let slots = len + len / 6 + 2;
-        let numbers = 0..u32::try_from(len).unwrap_or(EMPTY);
-        let has_site = |number: &u32| {
-            values.get(*number).is_some_and(|(kind, _)| {
-                matches!(kind, ObservableKind::Domain | ObservableKind::Url | ObservableKind::Email)
-            })
-        };
-        let with_site = numbers.filter(has_site).count();
+        let seed = RandomState::default();
         Self {
             slots: vec![EMPTY; slots],
             tags: vec![0; slots],
             filter: vec![0; len * 3 / 16 + 1],
-            sites: vec![0; with_site * 3 / 16 + 1],
-            site_seed: RandomState::default().hash_one(0_u8),
+            sieve: Sieve::new(len, [seed.hash_one(0_u8), seed.hash_one(1_u8)]),
+            seed,
             values,
-            ..Self::default()
+            duplicates: Vec::new(),
+            prefixes_v4: Prefixes::default(),
+            prefixes_v6: Prefixes::default(),
+            kinds: 0,
         }
     }
 
@@ -202,7 +203,8 @@ impl Table {
             + self.values.ends.capacity() * 4
             + self.slots.capacity() * 4
             + self.tags.capacity()
-            + (self.filter.capacity() + self.sites.capacity()) * 8
+            + self.filter.capacity() * 8
+            + self.sieve.resident_bytes()
             + self.duplicates.capacity() * 8
     }
 
@@ -229,7 +231,11 @@ impl Table {
         if !self.has(ObservableKind::Network) {
             return;
         }
-        let prefixes = if ip.is_ipv4() { self.prefixes_v4 } else { self.prefixes_v6 };
+        let prefixes = match ip {
+            IpAddr::V4(ip) if !self.sieve.may_hold_network_of(ip.to_bits()) => return,
+            IpAddr::V4(_) => self.prefixes_v4,
+            IpAddr::V6(_) => self.prefixes_v6,
+        };
         for prefix in prefixes.iter() {
             key.clear();
             network_key(ip, prefix, key);
@@ -251,13 +257,10 @@ impl Table {
         bloom(hash, self.filter.len())
     }
 
-    /// Whether some domain, URL or e-mail address may be at this site; never `false` for one that
-    /// is, however it is written.
+    /// What finds the tokens of a text that may meet a value.
     #[inline]
-    pub(crate) fn may_hold_site(&self, site: &[u8]) -> bool {
-        let Some(hash) = folded_hash(site, self.site_seed) else { return true };
-        let (word, bits) = bloom(hash, self.sites.len());
-        self.sites[word] & bits == bits
+    pub(crate) fn sieve(&self) -> &Sieve {
+        &self.sieve
     }
 
     #[inline]
@@ -297,39 +300,6 @@ impl Table {
 fn bloom(hash: u64, words: usize) -> (usize, u64) {
     let bit = |shift: u32| 1_u64 << (hash >> shift & 63);
     (scaled(hash.rotate_left(32), words), bit(0) | bit(6) | bit(12) | bit(18))
-}
-
-/// Where a normalised value is at.
-fn site_of(kind: ObservableKind, value: &[u8]) -> Option<&[u8]> {
-    match kind {
-        ObservableKind::Domain => Some(site(value)),
-        ObservableKind::Email => Some(site(value.rsplit(|byte| *byte == b'@').next()?)),
-        ObservableKind::Url => Some(site_of_url(value)),
-        _ => None,
-    }
-}
-
-/// Hash without regard to ASCII case (and to a few signs that bit 0x20 joins); `None` for what
-/// holds bytes beyond ASCII, whose lower case is another text.
-#[inline]
-fn folded_hash(bytes: &[u8], seed: u64) -> Option<u64> {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    const FOLD: u64 = 0x2020_2020_2020_2020;
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |state: u64, word: u64| {
-        let wide = u128::from(state ^ (word | FOLD)) * u128::from(FACTOR ^ seed.rotate_left(29) | 1);
-        (wide as u64) ^ (wide >> 64) as u64
-    };
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut state = seed ^ bytes.len() as u64;
-    let mut seen = 0;
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        seen |= word;
-        state = mix(state, word);
-    }
-    let last = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    ((seen | last) & HIGH == 0).then(|| mix(mix(state, last), 0))
 }
 
 /// A hash spread over `len` places.

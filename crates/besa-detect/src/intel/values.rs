@@ -84,7 +84,7 @@ pub fn observe(way: Way, text: &[u8], buffer: &mut Vec<u8>, see: &mut dyn FnMut(
         see(Seen::Key(kind, bytes));
         derived_keys(kind, bytes, &mut |kind, bytes| see(Seen::Key(kind, bytes)));
     };
-    extract::observables(classes, text, buffer, &|_| true, &mut key);
+    extract::observables(classes, text, buffer, None, &mut key);
     if way.0 & QUERY != 0 && holds_scheme(text) {
         let query = text.strip_prefix(b"?").unwrap_or(text);
         buffer.clear();
