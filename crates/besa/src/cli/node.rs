@@ -19,17 +19,18 @@ pub(crate) struct DataArgs {
 
 /// Serve the store of intelligence over TAXII 2.1.
 ///
-/// Listens until SIGTERM or Ctrl-C, then ends what is under way; exit code 0. Where other machines
-/// can reach it, it speaks TLS, with a certificate of its own unless one is given. Users,
-/// tokens and collections may be changed while it runs. The log goes to standard error;
-/// `BESA_LOG` chooses what (`info` unless told, `error` with --quiet).
+/// Listens until SIGTERM or Ctrl-C, then ends what is under way; exit code 0. As soon as it serves,
+/// it writes its URL to standard output, and nothing else. Where other machines can reach it, it
+/// speaks TLS, with a certificate of its own unless one is given. Users, tokens and collections may
+/// be changed while it runs. The log goes to standard error; `BESA_LOG` chooses what (`info` unless
+/// told, `error` with --quiet).
 #[derive(Debug, Args)]
 #[command(after_help = examples::SERVE)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
 
-    /// Address to listen on.
+    /// Address to listen on; port 0 takes any free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6443")]
     pub(crate) listen: SocketAddr,
 

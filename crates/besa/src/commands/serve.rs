@@ -16,7 +16,7 @@ use besa_server::tls::Identity;
 use besa_server::{Limits, Options, Taking, now};
 
 use super::intake::foreign;
-use super::node::note;
+use super::node::{note, say};
 use crate::cli::ServeArgs;
 use crate::hunt::allies::ArchiveHunter;
 use crate::hunt::interrupt::Interrupt;
@@ -70,7 +70,10 @@ pub(super) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<u8> {
         note(terminal, "accounts of members read nothing: this node has joined no alliance");
     }
     let running = besa_server::start(store, Options { inlet, gate: Arc::new(gate), ..options })?;
-    note(terminal, format_args!("serving {}", running.url()));
+    // Also when quiet: with port 0 nobody knows it before. But nobody has to read it.
+    if say(running.url()).is_err() {
+        note(terminal, format_args!("serving {}", running.url()));
+    }
     running.wait();
     if let Some((node, interrupt)) = member {
         interrupt.stop();

@@ -64,11 +64,11 @@ impl Nodes {
         let listen = format!("127.0.0.1:{}", self.ports[member - 1]);
         let mut child = besa()
             .args(["serve", "--listen", &listen, "--data", &self.data(member)])
-            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let served = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("serving "));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let served = lines.by_ref().map_while(Result::ok).any(|line| line.ends_with("/taxii2/"));
         assert!(served, "the node does not serve");
         std::thread::spawn(move || lines.for_each(drop));
         self.running[member - 1] = Some(child);

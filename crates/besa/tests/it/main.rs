@@ -15,6 +15,7 @@ mod past;
 #[path = "../../../besa-archive/tests/foreign/python.rs"]
 mod python;
 mod reliable;
+mod served;
 mod tidy;
 mod tools;
 

@@ -1,21 +1,13 @@
 //! Set-up by script, before and while the node runs; import, search, pull, backup, an orderly end.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Output, Stdio};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 use crate::besa;
+use crate::served::Served;
 
 const PASSWORD: &str = "correct horse battery";
 const OBJECT: &str = r#"{"type":"domain-name","id":"domain-name--3c10e93f-798e-5a26-a0c1-08156efab7f5","value":"example.com"}"#;
-
-struct Served(Child);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
 
 #[test]
 fn a_node_set_up_by_script() {
@@ -30,7 +22,8 @@ fn a_node_set_up_by_script() {
         run(&["user", "add", "bob", "--role", "reader", "--password-stdin", "--data", &data], "short").0,
         2
     );
-    let (mut served, url) = serve(&data);
+    let mut served = Served::start(&data);
+    let url = served.url.clone();
     // While it runs.
     let add = [
         "collection",
@@ -85,9 +78,9 @@ fn a_node_set_up_by_script() {
     assert_eq!(run(&["user", "list", "--data", &path("nowhere")], "").0, 2, "nothing is made by looking");
     assert!(!std::path::Path::new(&path("nowhere")).exists());
     // SIGTERM ends it in order.
-    let pid = served.0.id().to_string();
+    let pid = served.child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    assert_eq!(served.0.wait().unwrap().code(), Some(0));
+    assert_eq!(served.child.wait().unwrap().code(), Some(0));
 }
 
 /// Runs a command with a line on standard input: exit code and standard output.
@@ -105,27 +98,6 @@ fn run(args: &[&str], stdin: &str) -> (i32, String) {
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     eprintln!("besa {}: {status} {}", args.join(" "), String::from_utf8_lossy(&stderr));
     (status.code().unwrap_or(-1), String::from_utf8(stdout).unwrap())
-}
-
-/// A node on a free port, and its discovery URL.
-fn serve(data: &str) -> (Served, String) {
-    let mut child = besa()
-        .args(["serve", "--listen", "127.0.0.1:0", "--data", data])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let stderr = child.stderr.take().unwrap();
-    let served = Served(child);
-    let mut lines = BufReader::new(stderr).lines();
-    let url = loop {
-        let line = lines.next().expect("the node says where it serves").unwrap();
-        if let Some(url) = line.strip_prefix("serving ") {
-            break url.to_owned();
-        }
-    };
-    // Its log must be read, or it would wait for us.
-    std::thread::spawn(move || lines.for_each(drop));
-    (served, url)
 }
 
 /// Users and a collection `feed` that `ana` may write to.
@@ -161,7 +133,8 @@ fn a_hunt_reports_to_a_node() {
     .unwrap();
     std::fs::write(&list, "bad.example\n203.0.113.9\n").unwrap();
     set_up(&data);
-    let (_served, url) = serve(&data);
+    let served = Served::start(&data);
+    let url = &served.url;
     let collection = url.replace("/taxii2/", "/api/collections/feed/");
     let hunt = |creator: &str, to: &[&str]| {
         let mut args = vec!["hunt", "-i", &list, "--format", "jsonl", "--tlp", "green", "--creator", creator];
@@ -211,7 +184,8 @@ fn a_bundle_of_attacks_size_goes_round_unchanged() {
     std::fs::write(&file, &bundle).unwrap();
     [&one, &two, &three].into_iter().for_each(|data| set_up(data));
     assert_eq!(run(&["intel", "import", &file, "--collection", "feed", "--data", &one], "").0, 0);
-    let (_served, url) = serve(&two);
+    let served = Served::start(&two);
+    let url = &served.url;
     let remote = url.replace("/taxii2/", "/api/collections/feed/");
     let peer = ["--collection", "feed", "--user", "ana", "--password-stdin", "--data"];
     for (verb, data) in [("push", &one), ("pull", &three)] {
