@@ -2,155 +2,15 @@
 //! signatures, keys that change, releases; and what must be refused on the way.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::Stdio;
 
 use besa_alliance::entry::{Audience, Content, Entry, Envelope, Release, released_object};
-use besa_alliance::keys::{ArgonCost, SealRandom, SecretKey};
+use besa_alliance::keys::SecretKey;
 use besa_alliance::member::{Digest, MemberId};
 use besa_stix::marking::TLP_2_GREEN;
 use besa_stix::time::Instant;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::besa;
-
-const PASSPHRASE: &str = "correct horse battery staple";
-const SIGN: [&str; 2] = ["authority", "sign"];
-
-/// A folder with files, and the commands run in it.
-struct Desk(TempDir);
-
-/// How a command ended.
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ended {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{} {}", self.out, self.err))
-    }
-}
-
-impl Desk {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    #[expect(clippy::needless_pass_by_value, reason = "callers hand over what they made for it")]
-    fn put(&self, name: &str, text: impl ToString) {
-        std::fs::write(self.path(name), text.to_string()).unwrap();
-    }
-
-    fn text(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    fn run(&self, stdin: &str, args: &[&str]) -> Ended {
-        let mut child = besa()
-            .args(args)
-            .current_dir(self.0.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that reads nothing may be gone already.
-        writeln!(child.stdin.take().unwrap(), "{stdin}").ok();
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Ended { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    /// Runs what must end with 0.
-    fn good(&self, stdin: &str, args: &[&str]) -> Ended {
-        let ended = self.run(stdin, args);
-        assert_eq!(ended.code, 0, "besa {}: {}{}", args.join(" "), ended.out, ended.err);
-        ended
-    }
-
-    /// The name of the reason why files are not valid.
-    fn reason(&self, args: &[&str]) -> String {
-        let ended = self.run("", &[args, &["--json"]].concat());
-        let shown = ended.json();
-        assert_eq!((ended.code, &shown["valid"]), (1, &json!(false)), "{shown}");
-        shown["reason"].as_str().unwrap().to_owned()
-    }
-
-    /// An authority key that costs little to open; its public key.
-    fn cheap_key(&self, name: &str, seed: u8) -> String {
-        let key = SecretKey::from_seed(&[seed; 32]);
-        let (random, cost) =
-            (SealRandom { salt: [seed; 16], nonce: [seed; 12] }, ArgonCost { memory_kib: 8, passes: 1 });
-        self.put(name, key.authority_file(PASSPHRASE, &random, cost).unwrap());
-        key.id().to_string()
-    }
-
-    fn sign(&self, object: &str, key: &str, out: &str) {
-        let args = [&SIGN[..], &[object, "--key", key, "--passphrase-stdin", "--out", out]].concat();
-        self.good(PASSPHRASE, &args);
-    }
-
-    /// Signs a draft by several keys, each on a copy of its own, and merges the copies.
-    fn sign_all(&self, draft: &str, keys: &[&str], out: &str) {
-        let copies: Vec<_> = keys.iter().map(|key| format!("{draft}.by-{key}")).collect();
-        for (key, copy) in keys.iter().zip(&copies) {
-            self.sign(draft, key, copy);
-        }
-        let copies: Vec<_> = copies.iter().map(String::as_str).collect();
-        self.good("", &[&["charter", "merge"], &copies[..], &["--out", out]].concat());
-    }
-
-    /// Three members with cheap authority keys and node keys; their first charter is `c0`.
-    fn founded() -> Self {
-        let desk = Self::new();
-        let authorities: Vec<_> =
-            (1..=3u8).map(|number| desk.cheap_key(&format!("a{number}"), number)).collect();
-        let nodes: Vec<_> = (1..=3).map(|number| desk.node_key(&format!("n{number}"))).collect();
-        desk.put("spec", spec(&authorities, &nodes));
-        desk.good("", &["charter", "new", "spec", "--out", "draft0", "--at", "2026-10-01T00:00:00Z"]);
-        desk.sign_all("draft0", &["a1", "a2", "a3"], "c0");
-        desk
-    }
-
-    fn node_key(&self, name: &str) -> String {
-        let made = self.good("", &["authority", "node-keygen", "--out", name, "--json"]).json();
-        made["public_key"].as_str().unwrap().to_owned()
-    }
-
-    /// Drafts what follows a charter.
-    fn amend(&self, before: &str, changes: &Value, out: &str, at: &str) -> Ended {
-        self.put("changes", changes);
-        self.run("", &["charter", "amend", "changes", "--charter", before, "--out", out, "--at", at])
-    }
-}
-
-fn id(member: usize) -> String {
-    format!("identity--00000000-0000-4000-8000-00000000000{member}")
-}
-
-fn spec(authorities: &[String], nodes: &[String]) -> Value {
-    let members = authorities.iter().zip(nodes).enumerate().map(|(at, (authority, node))| {
-        json!({
-            "identity_ref": id(at + 1), "name": format!("CSIRT {}", at + 1), "nation": "AL",
-            "roles": ["publisher", "witness"], "authority_key": authority,
-            "node_keys": [{ "node_key": node, "valid_from": "2026-01-01", "valid_until": "2030-01-01" }],
-        })
-    });
-    // The order of people is not that of the charter.
-    json!({
-        "name": "Allies", "members": members.rev().collect::<Vec<_>>(),
-        "quorum": { "charter_signatures": 2, "witness_signatures": 1, "block_confirmations": 2 },
-        "limits": { "objects_per_entry": 10 },
-    })
-}
+use crate::desk::{Desk, PASSPHRASE, SIGN, id, spec};
 
 #[test]
 fn authority_ceremony_of_three() {
@@ -229,7 +89,7 @@ fn authority_keys_are_kept() {
     assert_eq!((desk.text("a1"), desk.path("new").exists()), (before, false));
     // Told to, it replaces; nothing is left beside.
     assert_eq!(sign(PASSPHRASE, &["draft0", "--out", "c0", "--force"]).code, 0);
-    let left = std::fs::read_dir(desk.0.path()).unwrap();
+    let left = std::fs::read_dir(desk.path("")).unwrap();
     assert!(!left.into_iter().any(|one| one.unwrap().file_name().to_string_lossy().starts_with(".besa")));
     // A key file that was altered does not open.
     desk.put(

@@ -5,19 +5,26 @@ mod archive;
 mod authority;
 mod bench;
 mod demo;
+mod desk;
 mod export;
 mod foreign;
 mod formats;
 mod hunt;
 mod intel;
+mod malice;
 mod node;
+mod nodes;
 mod past;
+#[path = "../../../besa-node/tests/it/pen.rs"]
+mod pen;
 #[path = "../../../besa-archive/tests/foreign/python.rs"]
 mod python;
 mod reliable;
 mod served;
 mod tidy;
 mod tools;
+#[path = "../../../besa-node/tests/it/wire.rs"]
+mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
