@@ -324,6 +324,13 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether the bytes hold escape sequences, so that they are not the text.
+    #[must_use]
+    #[inline]
+    pub fn is_escaped(self) -> bool {
+        self.kind == ValueKind::JsonText && memchr::memchr(b'\\', self.bytes).is_some()
+    }
+
     /// Whether there is a value at all.
     #[must_use]
     pub fn is_null(self) -> bool {

@@ -257,7 +257,7 @@ fn exact_text<'l>(leaves: &'l [Leaf], ids: &[LeafId], entry: Entry) -> &'l [u8] 
 
 /// The text of a value, unescaped into `buffer` where that is needed.
 fn text_of<'t>(value: Value<'t>, buffer: &'t mut Vec<u8>) -> &'t [u8] {
-    if value.kind != besa_event::ValueKind::JsonText || memchr::memchr(b'\\', value.bytes).is_none() {
+    if !value.is_escaped() {
         return value.bytes;
     }
     buffer.clear();

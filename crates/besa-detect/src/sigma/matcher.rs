@@ -7,9 +7,10 @@ use besa_sigma::Rule;
 
 use super::index::{Entry, FieldIndex, IndexScratch};
 use super::leaf::{LeafId, LeafKind, field_ref_holds};
-use super::memo::{Key, Memo};
+use super::memo::{Key, Memo, VALUE_LEN_BYTES_MAX};
 use super::plan::{NO_MEMO, Plan, Shared, Slot};
 use super::program::{CompileError, Compiler, Expr, Program};
+use super::values::Values;
 
 /// All rules, compiled; shared by the workers of a run.
 #[derive(Debug)]
@@ -33,13 +34,15 @@ pub struct SigmaScratch {
 #[derive(Debug, Default)]
 struct State {
     round: u32,
-    /// Per leaf of the program: it holds.
+    /// Per leaf of the program: it holds; it was tested by itself and does not.
     leaf: Vec<u32>,
+    failed: Vec<u32>,
     /// Per rule: already a candidate.
     rule: Vec<u32>,
     /// Per slot of the plan, keywords last: all of its tests have been answered.
     answered: Vec<u32>,
     candidates: Vec<u32>,
+    values: Values,
     memo: Memo,
     index: IndexScratch,
     entries: Vec<Entry>,
@@ -51,14 +54,27 @@ impl State {
         self.round = self.round.wrapping_add(1);
         if self.round == 0 {
             self.round = 1;
-            [&mut self.leaf, &mut self.rule, &mut self.answered].into_iter().for_each(|cells| cells.fill(0));
+            let all = [&mut self.leaf, &mut self.failed, &mut self.rule, &mut self.answered];
+            all.into_iter().for_each(|cells| cells.fill(0));
         }
-        for (cells, len) in [(&mut self.leaf, leaves), (&mut self.rule, rules), (&mut self.answered, slots)] {
+        let all = [
+            (&mut self.leaf, leaves),
+            (&mut self.failed, leaves),
+            (&mut self.rule, rules),
+            (&mut self.answered, slots),
+        ];
+        for (cells, len) in all {
             if cells.len() < len {
                 cells.resize(len, 0);
             }
         }
         self.candidates.clear();
+        self.values.clear();
+    }
+
+    #[inline]
+    fn is_known(&self, id: LeafId) -> bool {
+        self.leaf[id.index()] == self.round
     }
 
     /// Fills `entries` with the tests of an index that a value passes.
@@ -85,6 +101,7 @@ impl State {
         }
         self.look(program, &triggers.index, triggers.memo, value);
         for entry in &self.entries {
+            self.leaf[triggers.index.leaves[*entry as usize].index()] = self.round;
             for rule in triggers.of(*entry) {
                 let cell = &mut self.rule[*rule as usize];
                 if *cell != self.round {
@@ -161,7 +178,7 @@ impl SigmaMatcher {
         self.candidates(event, plan, state);
         for at in 0..state.candidates.len() {
             let rule = state.candidates[at];
-            if self.holds(&self.program.rules[rule as usize].expr, event, plan, state) {
+            if self.holds(&self.program.rules[rule as usize].rarest_first, event, plan, state) {
                 matched.push(rule);
             }
         }
@@ -191,7 +208,12 @@ impl SigmaMatcher {
     fn holds(&self, expr: &Expr, event: Event<'_>, plan: &Plan, state: &mut State) -> bool {
         match expr {
             Expr::All(members) => members.iter().all(|member| self.holds(member, event, plan, state)),
-            Expr::Any(members) => members.iter().any(|member| self.holds(member, event, plan, state)),
+            Expr::Any(members) => {
+                // Mostly what triggered the rule is one of them.
+                let is_known = |member: &Expr| matches!(member, Expr::Leaf(id) if state.is_known(*id));
+                members.iter().any(is_known)
+                    || members.iter().any(|member| self.holds(member, event, plan, state))
+            }
             Expr::Not(inner) => !self.holds(inner, event, plan, state),
             Expr::Leaf(id) => self.leaf_holds(*id, event, plan, state),
         }
@@ -209,11 +231,31 @@ impl SigmaMatcher {
                 comparable(field)
                     .any(|value| comparable(*other).any(|other| field_ref_holds(value, other, *how, *cased)))
             }),
-            _ => {
-                self.answer(leaf.field, event, plan, state);
-                state.leaf[id.index()] == state.round
-            }
+            _ => self.value_passes(id, event, plan, state),
         }
+    }
+
+    /// Whether a value of the leaf's field passes (or any value, for a keyword).
+    fn value_passes(&self, id: LeafId, event: Event<'_>, plan: &Plan, state: &mut State) -> bool {
+        if state.is_known(id) {
+            return true;
+        }
+        if state.failed[id.index()] == state.round {
+            return false;
+        }
+        let leaf = &self.program.leaves[id.index()];
+        if let Some(field) = leaf.field
+            && let Some(number) = plan.slot(field)
+            && state.answered[number] != state.round
+            && !(plan.fields[number].is_small() && are_short(event, field))
+            && let Some(passes) = state.values.pass(event, field, &leaf.kind)
+        {
+            let cells = if passes { &mut state.leaf } else { &mut state.failed };
+            cells[id.index()] = state.round;
+            return passes;
+        }
+        self.answer(leaf.field, event, plan, state);
+        state.is_known(id)
     }
 
     /// Marks every leaf of a field (or of the keywords) that one of its values passes.
@@ -304,6 +346,11 @@ impl SigmaMatcher {
         }
         Arc::clone(&plans[index])
     }
+}
+
+/// Whether the memo keeps the values of a field.
+fn are_short(event: Event<'_>, field: besa_event::FieldId) -> bool {
+    event.all(field).all(|value| value.bytes.len() <= VALUE_LEN_BYTES_MAX)
 }
 
 /// Null and nodes have no text to compare.

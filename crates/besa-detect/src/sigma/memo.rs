@@ -19,7 +19,7 @@ const WAYS: usize = 4;
 const VALUES_LEN_BYTES: usize = 2 << 20;
 const ENTRIES_LEN: usize = 1 << 17;
 /// Longer values repeat too seldom to be worth their place.
-const VALUE_LEN_BYTES_MAX: usize = 2_048;
+pub(crate) const VALUE_LEN_BYTES_MAX: usize = 2_048;
 /// More results for one value than an ordinary rule set can have.
 const RESULTS_MAX: usize = 1 << 12;
 

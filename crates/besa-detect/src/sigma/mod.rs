@@ -4,8 +4,9 @@
 //! rules ─▶ Program: leaves (distinct field tests) + a Boolean expression and a trigger per rule
 //!                     └─ per class of events, at its first event ─▶ Plan: rules, slots, indexes
 //! event ─▶ each field with triggers: memo, else index of triggers ─▶ triggered rules
-//!            └─ none: done                 └─ some ─▶ index of all tests of the fields they ask for
-//!                                                      ─▶ leaves that hold ─▶ expression
+//!            └─ none: done                 └─ some ─▶ expression, the rarest test first
+//!                                                      ─▶ tests one by one; an index of all tests
+//!                                                         of a field that many are asked of
 //! ```
 //!
 //! A rule is evaluated only when one leaf of its trigger holds; on ordinary logs that is less
@@ -27,6 +28,7 @@ mod plan;
 mod program;
 pub mod reference;
 mod sweep;
+mod values;
 
 pub(crate) use leaf::{RegexSource, parse_number};
 pub(crate) use literals::required;

@@ -129,7 +129,16 @@ impl Triggers {
     }
 }
 
+/// Tests of a field that one look at a short value, which the memo then keeps, answers sooner than
+/// each by itself.
+const ANSWERED_AT_ONCE_MAX: usize = 128;
+
 impl Slot {
+    /// Whether all tests are better answered together, as soon as one of them is asked for.
+    pub(crate) fn is_small(&self) -> bool {
+        self.all.leaves.len() <= ANSWERED_AT_ONCE_MAX
+    }
+
     /// The index of all tests, with its number for the memo.
     pub(crate) fn all(&self, leaves: &[Leaf]) -> (&FieldIndex, u16) {
         let index = self.all.index.get_or_init(|| FieldIndex::build(self.all.leaves.to_vec(), leaves));

@@ -28,6 +28,8 @@ pub(crate) struct Program {
 pub(crate) struct CompiledRule {
     pub(crate) logsource: Logsource,
     pub(crate) expr: Expr,
+    /// The same, but of each conjunction first what is least likely to hold.
+    pub(crate) rarest_first: Expr,
     /// Leaves one of which holds whenever the rule does. `None`: the rule can hold without any
     /// leaf that looks at a value, so it is evaluated for every event of its log source.
     pub(crate) trigger: Option<Box<[LeafId]>>,
@@ -56,7 +58,13 @@ impl Compiler {
         let failure = compiled.as_ref().err().cloned();
         let expr = compiled.unwrap_or_else(|_| Expr::Any(Box::new([])));
         let trigger = trigger(&expr, &self.program.leaves).map(|(_, leaves)| leaves.into());
-        self.program.rules.push(CompiledRule { logsource: rule.logsource.clone(), expr, trigger });
+        let rarest_first = rarest_first(&expr, &self.program.leaves);
+        self.program.rules.push(CompiledRule {
+            logsource: rule.logsource.clone(),
+            expr,
+            rarest_first,
+            trigger,
+        });
         failure.map_or(Ok(()), Err)
     }
 
@@ -157,6 +165,23 @@ fn trigger(expr: &Expr, leaves: &[Leaf]) -> Option<(u64, Vec<LeafId>)> {
             Some(sum)
         }
         Expr::Not(_) => None,
+    }
+}
+
+/// An expression whose conjunctions are ordered by [`cost`], what has none behind.
+fn rarest_first(expr: &Expr, leaves: &[Leaf]) -> Expr {
+    let each = |members: &[Expr]| -> Vec<Expr> {
+        members.iter().map(|member| rarest_first(member, leaves)).collect()
+    };
+    match expr {
+        Expr::All(members) => {
+            let mut members = each(members);
+            members.sort_by_cached_key(|member| trigger(member, leaves).map_or(u64::MAX, |(cost, _)| cost));
+            Expr::All(members.into())
+        }
+        Expr::Any(members) => Expr::Any(each(members).into()),
+        Expr::Not(inner) => Expr::Not(Box::new(rarest_first(inner, leaves))),
+        Expr::Leaf(id) => Expr::Leaf(*id),
     }
 }
 
