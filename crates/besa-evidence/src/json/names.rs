@@ -42,6 +42,26 @@ pub(super) struct Name {
     pub(super) path: u32,
 }
 
+impl Name {
+    /// What becomes of a value, unless its field's name is still to be added to the batch.
+    fn use_(&self) -> Use {
+        let is_more = self.role != Role::None || self.inner.is_some() || !self.second_names.is_empty();
+        match self.field {
+            _ if is_more => Use::Named,
+            Some(field) => Use::Field(field),
+            None => Use::Idle,
+        }
+    }
+}
+
+impl Hot {
+    #[inline]
+    fn path(&self) -> std::ops::Range<usize> {
+        let start = self.path_at as usize;
+        start..start + self.path_len as usize
+    }
+}
+
 /// Further names of a field that the dictionary holds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SecondNames([Option<(Scope, FieldId)>; SECOND_NAMES_MAX]);
@@ -70,12 +90,31 @@ struct Known {
     path: std::ops::Range<usize>,
     called: std::ops::Range<usize>,
     name: Name,
-    /// Whether a value of it is of no use to anybody.
-    is_idle: bool,
-    /// The block for which a name that the dictionary lacks was added to its batch.
-    local_in: u64,
+}
+
+/// What nearly every value of a path asks for, apart from [`Known`] so that all of it for a kind of
+/// record fits into the nearest cache.
+#[derive(Clone, Copy, Debug)]
+struct Hot {
+    /// The path, in the bytes of all.
+    path_at: u32,
+    path_len: u32,
     /// The path that followed it when it was met last.
     next: u32,
+    use_: Use,
+    /// The block for which a name that the dictionary lacks was added to its batch.
+    local_in: u64,
+}
+
+/// What becomes of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Nothing: it is of no use to anybody.
+    Idle,
+    /// It is a field and nothing else.
+    Field(FieldId),
+    /// [`Name`] tells.
+    Named,
 }
 
 /// A path's place in [`Names`], good until the next path is looked up.
@@ -102,6 +141,8 @@ const EMPTY: Slot = Slot { tag: 0, index: u32::MAX };
 #[derive(Debug)]
 pub(super) struct Names {
     known: Vec<Known>,
+    /// Position for position with `known`.
+    hot: Vec<Hot>,
     /// Open addressing, at most half full. A path that was met split in several ways (`{"a.b":1}`
     /// and `{"a":{"b":1}}`) has several slots and one place in `known`.
     slots: Vec<Slot>,
@@ -154,6 +195,7 @@ impl Default for Names {
         }
         Self {
             known: Vec::new(),
+            hot: Vec::new(),
             slots: vec![EMPTY; SLOTS],
             used_slots: 0,
             by_path: HashMap::new(),
@@ -181,6 +223,7 @@ impl Names {
 
     fn forget(&mut self) {
         self.known.clear();
+        self.hot.clear();
         self.by_path.clear();
         self.bytes.clear();
         self.slots.fill(EMPTY);
@@ -216,26 +259,26 @@ impl Names {
         batch: &mut Batch,
     ) -> Found {
         let last = self.last as usize;
-        if let Some(index) = self.known.get(last).map(|known| known.next)
-            && let Some(known) = self.known.get(index as usize)
-            && let Some(path) = self.bytes.get(known.path.clone())
+        if let Some(index) = self.hot.get(last).map(|hot| hot.next)
+            && let Some(hot) = self.hot.get(index as usize)
+            && let Some(path) = self.bytes.get(hot.path())
             && is_joined(path, parent, key)
         {
             self.last = index;
             return self.met(Found { index, hash: PathHash::default() }, batch);
         }
         let found = self.find(context, (parent, parent_hash), key, batch);
-        if let Some(known) = self.known.get_mut(last) {
-            known.next = found.index;
+        if let Some(hot) = self.hot.get_mut(last) {
+            hot.next = found.index;
         }
         found
     }
 
     #[inline]
     fn met(&mut self, found: Found, batch: &mut Batch) -> Found {
-        if let Some(known) = self.known.get(found.index as usize)
-            && known.local_in != self.block
-            && known.local_in != NEVER_LOCAL
+        if let Some(hot) = self.hot.get(found.index as usize)
+            && hot.local_in != self.block
+            && hot.local_in != NEVER_LOCAL
         {
             self.add_local_name(found, batch);
         }
@@ -273,10 +316,10 @@ impl Names {
         self.known.get(found.index as usize).map(|known| known.name).unwrap_or_default()
     }
 
-    /// Whether a value of the path is neither kept nor of use for the record as a whole.
+    /// What becomes of a value of the path in the batch being filled.
     #[inline]
-    pub(super) fn is_idle(&self, found: Found) -> bool {
-        self.known.get(found.index as usize).is_some_and(|known| known.is_idle)
+    pub(super) fn use_of(&self, found: Found) -> Use {
+        self.hot.get(found.index as usize).map_or(Use::Named, |hot| hot.use_)
     }
 
     #[inline]
@@ -294,7 +337,10 @@ impl Names {
         let called = self.bytes.get(known.called.clone()).unwrap_or_default();
         let span = batch.append(called);
         known.name.field = Some(batch.local_name(span));
-        known.local_in = self.block;
+        if let Some(hot) = self.hot.get_mut(found.index as usize) {
+            hot.use_ = known.name.use_();
+            hot.local_in = self.block;
+        }
     }
 
     #[cold]
@@ -330,14 +376,16 @@ impl Names {
         name.path = self.paths;
         self.paths = self.paths.wrapping_add(1);
         let is_local = name.field.is_none() && context.keep != Keep::Named;
-        let is_idle = !is_local
-            && name.field.is_none()
-            && name.role == Role::None
-            && name.inner.is_none()
-            && name.second_names.is_empty();
         let (path_at, called) = (start..middle, middle..self.bytes.len());
         let local_in = if is_local { 0 } else { NEVER_LOCAL };
-        self.known.push(Known { path: path_at, called, name, is_idle, local_in, next: index });
+        self.hot.push(Hot {
+            path_at: u32::try_from(start).unwrap_or(u32::MAX),
+            path_len: u32::try_from(middle - start).unwrap_or(u32::MAX),
+            next: index,
+            use_: name.use_(),
+            local_in,
+        });
+        self.known.push(Known { path: path_at, called, name });
         self.by_path.insert(path.into(), index);
         index
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use besa_event::{Batch, Span, ValueKind, json_unescape};
 
-use super::names::{Found, Name, Names, PathHash};
+use super::names::{Found, Name, Names, PathHash, Use};
 use super::record::{Inner, Record, SecondName, Slot, Source};
 use super::shapes::Role;
 use super::strings::Strings;
@@ -128,6 +128,7 @@ impl<'a, 't> Parser<'a, 't> {
         }
         let path_len = self.path.len();
         loop {
+            while self.plain_member() {}
             if self.peek() != Some(b'"') {
                 return self.fault("no name in double quotes");
             }
@@ -150,6 +151,50 @@ impl<'a, 't> Parser<'a, 't> {
         }
         self.at += 1;
         Ok(())
+    }
+
+    /// Reads a member as most are written, and the comma behind it: `"name":"text",` or
+    /// `"name":12,`, with another name to follow. Reads nothing and says no to any other, which
+    /// [`Parser::object`] then reads token by token.
+    #[inline]
+    fn plain_member(&mut self) -> bool {
+        let Some(strings) = &mut self.strings else { return false };
+        let open = self.at;
+        let (close, kind, value, marks) = if let Some((close, end, is_escaped)) = strings.pair(open)
+            && self.bytes.get(close + 1) == Some(&b':')
+        {
+            let kind = if is_escaped { ValueKind::JsonText } else { ValueKind::Text };
+            (close, kind, close + 3..end, 4)
+        } else if let Some(close) = strings.name(open)
+            && let Some(len) = plain_number_len(self.bytes, close)
+        {
+            (close, ValueKind::Number, close + 2..close + 2 + len, 2)
+        } else {
+            return false;
+        };
+        let behind = value.end + usize::from(kind != ValueKind::Number);
+        if self.bytes.get(behind..).and_then(<[u8]>::first_chunk) != Some(b",\"") {
+            return false;
+        }
+        let Some(key) = self.bytes.get(open + 1..close) else { return false };
+        if self.path.len() + key.len() > PATH_LEN_MAX {
+            return false;
+        }
+        strings.use_up(marks);
+        self.at = behind + 1;
+        let found = self.names.find_leaf(self.context, (self.path, self.path_hash), key, self.batch);
+        match self.names.use_of(found) {
+            Use::Field(field) if self.source == Source::Block => {
+                if self.count_field() {
+                    self.batch.push_field(field, kind, Span::new(value));
+                }
+            }
+            Use::Idle => {
+                self.count_field();
+            }
+            _ => self.leaf(&self.names.name(found), kind, value),
+        }
+        true
     }
 
     #[inline]
@@ -199,7 +244,7 @@ impl<'a, 't> Parser<'a, 't> {
     /// A value with nothing below it; nothing is done with one that nobody wants.
     #[inline]
     fn leaf_value(&mut self, found: Found, depth: usize) -> Parsed<()> {
-        if !self.names.is_idle(found) {
+        if self.names.use_of(found) != Use::Idle {
             return self.value(&self.names.name(found), depth);
         }
         self.plain_value()?;
@@ -509,6 +554,17 @@ impl<'a, 't> Parser<'a, 't> {
             self.pair(pair, ValueKind::Text, end..end);
         }
     }
+}
+
+/// Length of the whole number behind the `:` behind a name that closes at `close`, without a
+/// fraction or exponent; `None` if none is there.
+#[inline]
+fn plain_number_len(bytes: &[u8], close: usize) -> Option<usize> {
+    let (colon, number) = bytes.get(close + 1..)?.split_first()?;
+    let sign = usize::from(number.first() == Some(&b'-'));
+    let digits = number.get(sign..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let has_leading_zero = digits > 1 && number.get(sign) == Some(&b'0');
+    (*colon == b':' && digits > 0 && !has_leading_zero).then_some(sign + digits)
 }
 
 /// The first position from `at` that holds `"`, `\` or a control character, eight bytes a step.

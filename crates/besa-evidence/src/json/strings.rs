@@ -72,6 +72,39 @@ impl Strings<'_> {
         Some((close.at(), close.is_escaped()))
     }
 
+    /// For a name that opens at `open` and is followed by `:` and a string, as far as the marks at
+    /// hand tell: where both close, and whether the string holds escape sequences. The name holds
+    /// none. Nothing is used up before [`Strings::use_up`].
+    #[inline]
+    pub(super) fn pair(&self, open: usize) -> Option<(usize, usize, bool)> {
+        let [first, name, second, value] = self.ahead()?;
+        let is_pair = first.at() == open && second.at() == name.at() + 2;
+        let is_sound = !name.is_suspect() && !name.is_escaped() && !value.is_suspect();
+        (is_pair && is_sound).then(|| (name.at(), value.at(), value.is_escaped()))
+    }
+
+    /// For a name that opens at `open` and holds no escape sequence, as far as the marks at hand
+    /// tell: where it closes. Nothing is used up.
+    #[inline]
+    pub(super) fn name(&self, open: usize) -> Option<usize> {
+        let [first, name] = self.ahead()?;
+        let is_sound = first.at() == open && !name.is_suspect() && !name.is_escaped();
+        is_sound.then(|| name.at())
+    }
+
+    /// Goes on behind so many marks, which were seen ahead.
+    #[inline]
+    pub(super) fn use_up(&mut self, marks: usize) {
+        self.next += marks;
+    }
+
+    /// The next marks, if so many are at hand.
+    #[inline]
+    fn ahead<const N: usize>(&self) -> Option<[Mark; N]> {
+        let ahead = self.store.marks.get(self.next..self.count)?;
+        ahead.first_chunk().copied()
+    }
+
     #[inline]
     fn mark(&self, index: usize) -> Mark {
         self.store.marks.get(index).copied().unwrap_or_default()
