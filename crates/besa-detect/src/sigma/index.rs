@@ -79,7 +79,7 @@ const GATE_LITERAL_LEN_BYTES_MIN: usize = 3;
 const GATE_VALUE_LEN_BYTES_MIN: usize = 64;
 
 /// A searcher for a small set of literals, if they suit one.
-pub(crate) fn gate(literals: &[Vec<u8>]) -> Option<packed::Searcher> {
+fn gate(literals: &[Vec<u8>]) -> Option<packed::Searcher> {
     let small = !literals.is_empty() && literals.len() <= GATE_LITERALS_MAX;
     if !small || literals.iter().any(|literal| literal.len() < GATE_LITERAL_LEN_BYTES_MIN) {
         return None;

@@ -46,7 +46,6 @@ struct State {
     memo: Memo,
     index: IndexScratch,
     entries: Vec<Entry>,
-    stretch: Vec<u8>,
 }
 
 impl State {
@@ -196,7 +195,7 @@ impl SigmaMatcher {
         }
         let Some(keywords) = &plan.keywords else { return };
         if keywords.triggers.index.is_empty()
-            || plan.sweep.as_ref().is_some_and(|sweep| !sweep.may_hold(event, &mut state.stretch))
+            || plan.sweep.as_ref().is_some_and(|sweep| !sweep.may_hold(event))
         {
             return;
         }

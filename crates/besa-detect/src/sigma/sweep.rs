@@ -9,11 +9,11 @@
 //! of the long form that could hide one of them (`\u00…`, and the two characters beyond ASCII that
 //! fold to ASCII letters, as themselves and escaped) counts as something met.
 
-use aho_corasick::packed;
 use besa_event::Event;
+use besa_simd::gate::Gate;
 use memchr::memmem;
 
-use super::index::{gate, literals_of};
+use super::index::literals_of;
 use super::leaf::{Leaf, LeafId};
 
 /// Escapes behind which a character of a piece may hide: ASCII, `ſ` (which folds to `s`) and the
@@ -27,7 +27,7 @@ const STRETCH_LEN_BYTES_MAX: usize = 1 << 16;
 /// Searches stretches of events for what any of the keywords needs.
 #[derive(Debug)]
 pub(crate) struct Sweep {
-    searcher: packed::Searcher,
+    gate: Gate,
 }
 
 impl Sweep {
@@ -41,21 +41,19 @@ impl Sweep {
         }
         pieces.sort();
         pieces.dedup();
-        gate(&pieces).map(|searcher| Self { searcher })
+        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+        Gate::new(&pieces).map(|gate| Self { gate })
     }
 
     /// Whether a keyword may occur in the event; `false` is certain.
-    pub(crate) fn may_hold(&self, event: Event<'_>, buffer: &mut Vec<u8>) -> bool {
+    pub(crate) fn may_hold(&self, event: Event<'_>) -> bool {
         event.stretches().into_iter().any(|stretch| {
             if stretch.len() > STRETCH_LEN_BYTES_MAX {
                 return true;
             }
-            buffer.clear();
-            buffer.extend_from_slice(stretch);
-            buffer.make_ascii_lowercase();
-            self.searcher.find(buffer.as_slice()).is_some()
-                || !buffer.is_ascii()
-                    && FOLDING_TO_ASCII.iter().any(|each| memmem::find(stretch, each).is_some())
+            let met = self.gate.meets(stretch);
+            met.literal
+                || !met.is_ascii && FOLDING_TO_ASCII.iter().any(|each| memmem::find(stretch, each).is_some())
         })
     }
 }
@@ -145,7 +143,7 @@ mod tests {
                 let text = field.value.text();
                 leaves.iter().any(|leaf| leaf.kind.holds(&text, &fold(&text)))
             });
-            prop_assert!(!is_found || sweep.may_hold(event, &mut Vec::new()), "{keywords:?} {values:?}");
+            prop_assert!(!is_found || sweep.may_hold(event), "{keywords:?} {values:?}");
         }
     }
 }

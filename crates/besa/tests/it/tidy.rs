@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("besa-stix", &[]),
     ("besa-sigma", &[]),
     ("besa-evidence", &["besa-event", "besa-simd"]),
-    ("besa-detect", &["besa-event", "besa-sigma", "besa-stix"]),
+    ("besa-detect", &["besa-event", "besa-sigma", "besa-simd", "besa-stix"]),
     ("besa-archive", &["besa-event"]),
     ("besa-intel", &["besa-stix"]),
     ("besa-alliance", &["besa-stix"]),
