@@ -12,8 +12,8 @@
 //! with a text's case folded by the tables and not by a copy of the text.
 //!
 //! # Soundness
-//! The only unsafe acts are loads of 16, 32 or 64 bytes from a reference to an array of
-//! [`WINDOW_LEN`] bytes, at most three bytes behind one of its four quarters, two halves or its
+//! The only unsafe acts are loads of 16, 32 or 64 bytes from a reference to an array of 67 bytes
+//! (`WINDOW_LEN`), at most three bytes behind one of its four quarters, two halves or its
 //! beginning, which are inside it; and calls of functions that need instructions which a [`Level`]
 //! stands for, after this machine was found to have that level.
 //!
