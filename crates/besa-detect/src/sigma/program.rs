@@ -185,23 +185,83 @@ fn rarest_first(expr: &Expr, leaves: &[Leaf]) -> Expr {
     }
 }
 
+/// What stands in many values of ordinary logs, and so tells little of an event however long it is;
+/// what begins another stands behind it.
+const COMMONPLACES: [&[u8]; 24] = [
+    br"\software\microsoft\windows\currentversion",
+    br"\system\currentcontrolset",
+    br"\program files (x86)\",
+    br"\program files\",
+    br"\registry\machine",
+    br"\windows\system32\",
+    br"\windows\syswow64\",
+    br"\appdata\local\",
+    br"\windows\",
+    br"\users\",
+    b"microsoft-windows-",
+    b"microsoft corporation",
+    b"nt authority",
+    b"svchost.exe",
+    b"kernelbase.dll",
+    b"kernel32.dll",
+    b"ntdll.dll",
+    b"binary data",
+    b"dword (0x",
+    b"0000",
+    b".exe",
+    b".dll",
+    b"valid",
+    b"true",
+];
+
+/// Length of a text without its commonplaces.
+fn telling_len(text: &[u8]) -> usize {
+    let (mut len, mut at) = (0, 0);
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let begins =
+            |common: &&&[u8]| rest.get(..common.len()).is_some_and(|part| part.eq_ignore_ascii_case(common));
+        match COMMONPLACES.iter().find(begins) {
+            Some(common) => at += common.len(),
+            None => (len, at) = (len + 1, at + 1),
+        }
+    }
+    len
+}
+
 /// How often a leaf may be expected to hold, as a relative weight: long literals are rare, short
-/// ones and numbers common, ranges and wildcards alone nearly always.
+/// ones, commonplaces and numbers common, ranges and wildcards alone nearly always.
 fn cost(leaf: &Leaf) -> u64 {
-    let literal = |len: usize| 4_000_u64 / (len as u64 + 1).pow(2).min(4_000) + 1;
+    let literal = |text: &[u8]| 4_000_u64 / (telling_len(text) as u64 + 1).pow(2).min(4_000) + 1;
     match &leaf.kind {
         // An event id is a number or a short word: it says what nearly all events of a kind share.
-        LeafKind::Exact { text, .. } => literal(text.len()) / 2 + 1,
-        LeafKind::Part { text, at, .. } if *at != PartAt::Anywhere => literal(text.len()) * 3 / 4 + 1,
-        LeafKind::Part { text, .. } => literal(text.len()),
-        LeafKind::Glob { glob, .. } => literal(glob.longest_literal().map_or(0, <[u8]>::len)),
+        LeafKind::Exact { text, .. } => literal(text) / 2 + 1,
+        LeafKind::Part { text, at, .. } if *at != PartAt::Anywhere => literal(text) * 3 / 4 + 1,
+        LeafKind::Part { text, .. } => literal(text),
+        LeafKind::Glob { glob, .. } => literal(glob.longest_literal().unwrap_or_default()),
         LeafKind::Regex { source, .. } => {
             let guard = super::literals::required(source);
-            guard.map_or(8_000, |all| all.iter().map(|text| literal(text.len())).sum::<u64>() + 100)
+            guard.map_or(8_000, |all| all.iter().map(|text| literal(text)).sum::<u64>() + 100)
         }
         LeafKind::Cidr(network) => 1_000 + 100 * u64::from(network.max_prefix_len() - network.prefix_len()),
         LeafKind::Compare { .. } | LeafKind::Time { .. } => 8_000,
         LeafKind::AnyValue => 16_000,
         LeafKind::Null | LeafKind::Exists | LeafKind::FieldRef { .. } => u64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::telling_len;
+
+    #[test]
+    fn commonplaces_tell_nothing() {
+        let check =
+            |text: &str, expected: usize| assert_eq!(telling_len(text.as_bytes()), expected, "{text}");
+        check("", 0);
+        check("mimikatz", 8);
+        check(r"C:\Windows\System32\ntdll.dll+", 3);
+        check(r"\windows\temp\a.exe", 6);
+        check(r"\svchost.exe", 1);
+        check("Valid", 0);
     }
 }
