@@ -18,10 +18,13 @@ use besa_event::Place;
 use crate::context::{Limits, Position};
 use crate::format::Kind;
 
+use self::window::Window;
+
 mod csv;
 mod evtx;
 mod json;
 mod lines;
+mod window;
 
 /// Whether the caller wants more.
 pub(crate) type Flow = ControlFlow<()>;
@@ -29,7 +32,7 @@ pub(crate) type Flow = ControlFlow<()>;
 /// Where framing puts what it finds.
 pub(crate) trait Outlet {
     fn limits(&self) -> &Limits;
-    /// An empty buffer, recycled if there is one.
+    /// A buffer, recycled if there is one; what it holds is of no use.
     fn buffer(&mut self) -> Vec<u8>;
     fn block(&mut self, kind: &Kind, bytes: Vec<u8>, position: Position) -> Flow;
     fn defect(&mut self, place: Place, reason: String) -> Flow;
@@ -58,7 +61,7 @@ pub(crate) fn frame(
 struct Pump<'a> {
     input: &'a mut dyn Read,
     outlet: &'a mut dyn Outlet,
-    buffer: Vec<u8>,
+    buffer: Window,
     /// Where the buffer's first byte stands.
     position: Position,
     ended: bool,
@@ -73,25 +76,21 @@ impl<'a> Pump<'a> {
     fn new(input: &'a mut dyn Read, offset: u64, outlet: &'a mut dyn Outlet) -> Self {
         let record_len_max = outlet.limits().record_len_bytes_max.max(1);
         let block_len = outlet.limits().block_len_bytes.clamp(1, record_len_max);
-        let buffer = outlet.buffer();
+        let buffer = Window::new(outlet.buffer());
         let position = Position { offset, first_record: 1 };
         Self { input, outlet, buffer, position, ended: false, failure: None, block_len, record_len_max }
     }
 
     /// Reads until the buffer holds `len` bytes or the stream ends.
     fn fill(&mut self, len: usize) {
-        let missing = len.saturating_sub(self.buffer.len());
-        if self.ended || missing == 0 {
-            return;
-        }
-        // Not more than that: growing by doubling would take up to twice a block.
-        self.buffer.reserve_exact(missing);
-        let mut limited = (&mut *self.input).take(missing as u64);
-        match limited.read_to_end(&mut self.buffer) {
-            Ok(count) => self.ended = count < missing,
-            Err(failure) => {
-                self.ended = true;
-                self.failure = Some(failure);
+        while !self.ended && self.buffer.len() < len {
+            match self.buffer.read(self.input, len) {
+                Ok(count) => self.ended = count == 0,
+                Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
+                Err(failure) => {
+                    self.ended = true;
+                    self.failure = Some(failure);
+                }
             }
         }
     }
@@ -101,10 +100,9 @@ impl<'a> Pump<'a> {
         if len == 0 {
             return Flow::Continue(());
         }
-        let mut next = self.outlet.buffer();
-        next.extend_from_slice(self.buffer.get(len..).unwrap_or_default());
-        self.buffer.truncate(len);
-        let bytes = std::mem::replace(&mut self.buffer, next);
+        let mut next = Window::new(self.outlet.buffer());
+        next.extend(self.buffer.get(len..).unwrap_or_default());
+        let bytes = std::mem::replace(&mut self.buffer, next).into_bytes(len);
         let position = self.position;
         self.advance(len, records);
         self.outlet.block(kind, bytes, position)
@@ -117,6 +115,7 @@ impl<'a> Pump<'a> {
         }
         let offset = self.position.offset + range.start as u64;
         let mut bytes = self.outlet.buffer();
+        bytes.clear();
         bytes.extend_from_slice(self.buffer.get(range).unwrap_or_default());
         self.outlet.block(kind, bytes, Position { offset, first_record })
     }
@@ -124,7 +123,7 @@ impl<'a> Pump<'a> {
     /// Drops the first `len` bytes, which hold `records` records.
     fn discard(&mut self, len: usize, records: u64) {
         let len = len.min(self.buffer.len());
-        self.buffer.drain(..len);
+        self.buffer.discard(len);
         self.advance(len, records);
     }
 

@@ -64,7 +64,8 @@ pub struct FileAccount {
 
 /// Walks files, folders (recursively, sorted by name) and standard input (`-`), and hands what
 /// it finds to `sink`, which ends the walk by breaking. Buffers for blocks are taken from
-/// `recycle`; what it gives may hold anything and is emptied.
+/// `recycle`; what it gives may hold anything. A buffer that comes back as long as it was is not
+/// cleared before it is filled again.
 ///
 /// A path that cannot be opened is a defect of the whole file. Symbolic links in folders are
 /// followed to files but not to folders, so a walk always ends.
@@ -265,9 +266,7 @@ impl Outlet for Leaf<'_, '_> {
     }
 
     fn buffer(&mut self) -> Vec<u8> {
-        let mut buffer = (self.walker.recycle)();
-        buffer.clear();
-        buffer
+        (self.walker.recycle)()
     }
 
     fn block(&mut self, kind: &Kind, bytes: Vec<u8>, position: Position) -> Flow {

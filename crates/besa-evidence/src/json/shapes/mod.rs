@@ -296,7 +296,9 @@ fn parse_time(text: &[u8], kind: ValueKind) -> Option<EventTime> {
         return EventTime::parse_unix(text);
     }
     // `\/Date(1657879872123)\/`, as PowerShell 5 writes dates.
-    if let Some(at) = memchr::memmem::find(text, b"/Date(") {
+    if text.contains(&b'D')
+        && let Some(at) = memchr::memmem::find(text, b"/Date(")
+    {
         let digits = text.get(at + 6..)?;
         let len = digits.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
         return EventTime::parse_unix(digits.get(..len)?);
