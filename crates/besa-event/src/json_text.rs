@@ -85,9 +85,68 @@ pub fn json_escape(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Whether the inside of a JSON string is how [`json_escape`] writes its text, so that it can be told
+/// from the text: UTF-8, nothing escaped in another way, nothing bare that has to be escaped.
+#[must_use]
+pub fn json_is_canonical(inside: &[u8]) -> bool {
+    let mut rest = inside;
+    while let Some(at) = memchr(b'\\', rest) {
+        let (before, escape) = rest.split_at(at);
+        let len = canonical_escape(escape);
+        if len == 0 || has_bare(before) {
+            return false;
+        }
+        rest = escape.get(len..).unwrap_or_default();
+    }
+    // Escapes are ASCII: what stands between them is UTF-8 exactly if all of it is.
+    !has_bare(rest) && std::str::from_utf8(inside).is_ok()
+}
+
+/// Length of the escape at the start, 0 if it is not the one that is written.
+fn canonical_escape(escape: &[u8]) -> usize {
+    match escape.get(1) {
+        Some(b'"' | b'\\' | b'n' | b'r' | b't') => 2,
+        Some(b'u') => match escape.get(2..6) {
+            Some([b'0', b'0', b'0', b'0'..=b'8' | b'b' | b'c' | b'e' | b'f']) => 6,
+            Some([b'0', b'0', b'1', b'0'..=b'9' | b'a'..=b'f']) => 6,
+            _ => 0,
+        },
+        _ => 0,
+    }
+}
+
+/// Whether a byte has to be escaped. Without a branch for each: whole vectors at a time.
+fn has_bare(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |any, byte| any | (*byte < 0x20) | (*byte == b'"'))
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn canonical_is_what_escaping_writes(
+            parts in prop::collection::vec(prop_oneof![
+                prop::sample::select(vec![
+                    "\\\"", "\\\\", "\\n", "\\r", "\\t", "\\b", "\\f", "\\/", "\\", "\"", "\n", "a", "\u{e4}",
+                    "\\u0000", "\\u0009", "\\u000a", "\\u000b", "\\u000B", "\\u000d", "\\u000e", "\\u001f", "\\u001F",
+                    "\\u0020", "\\u0041", "\\u007f", "\\ud83d", "\\u00", "\\q",
+                ]).prop_map(|part| part.as_bytes().to_vec()),
+                prop::collection::vec(any::<u8>(), 0..3),
+            ], 0..6),
+        ) {
+            let inside = parts.concat();
+            let (mut text, mut back) = (Vec::new(), Vec::new());
+            json_unescape(&inside, &mut text);
+            json_escape(&text, &mut back);
+            prop_assert_eq!(json_is_canonical(&inside), back == inside, "{}", inside.escape_ascii());
+        }
+    }
 
     fn check(inside: &str, expected: &str) {
         let mut out = Vec::new();

@@ -4,10 +4,9 @@
 //! new are unescaped and checked. Memory is the distinct values and four bytes a row. A column of
 //! values that hardly repeat ceases to look them up and then may hold one several times.
 
-use std::borrow::Cow;
 use std::hash::BuildHasher;
 
-use besa_event::{ValueKind, json_escape, json_unescape};
+use besa_event::{ValueKind, json_is_canonical, json_unescape};
 use hashbrown::HashTable;
 
 use crate::codec::page::{Distinct, NONE};
@@ -158,17 +157,19 @@ impl Column {
     fn add_escaped(&mut self, bytes: &[u8]) -> Entry {
         let key = (self.keys.len() as u32, bytes.len() as u32);
         self.keys.extend_from_slice(bytes);
-        let mut text = Vec::with_capacity(bytes.len());
-        json_unescape(bytes, &mut text);
-        let mut back = Vec::with_capacity(bytes.len());
-        json_escape(&text, &mut back);
-        let lossy = String::from_utf8_lossy(&text);
+        let start = self.texts.len();
+        json_unescape(bytes, &mut self.texts);
+        let text = self.texts.get(start..).unwrap_or_default();
+        // Escapes make no bytes that are not UTF-8, so it is enough to look at these.
+        if std::str::from_utf8(bytes).is_ok() {
+            return Entry { key, escaped: true, verbatim: [!json_is_canonical(bytes); 2], unescaped: None };
+        }
+        let unescaped = (key.0 + key.1, text.len() as u32);
+        self.keys.extend_from_slice(text);
+        let lossy = String::from_utf8_lossy(text).into_owned();
+        self.texts.truncate(start);
         self.texts.extend_from_slice(lossy.as_bytes());
-        let unescaped = matches!(lossy, Cow::Owned(_)).then(|| {
-            self.keys.extend_from_slice(&text);
-            (key.0 + key.1, text.len() as u32)
-        });
-        Entry { key, escaped: true, verbatim: [back != bytes; 2], unescaped }
+        Entry { key, escaped: true, verbatim: [true; 2], unescaped: Some(unescaped) }
     }
 
     fn add_plain(&mut self, bytes: &[u8]) -> Entry {
