@@ -135,13 +135,11 @@ impl Store {
                 write(&mut hashing)?;
                 Ok(hashing.finish())
             }),
-            Kind::Remote(remote) => {
-                let mut bytes = Vec::new();
-                let mut hashing = Hashing::new(&mut bytes);
+            Kind::Remote(remote) => remote.put_with(path, &mut |parts| {
+                let mut hashing = Hashing::new(parts);
                 write(&mut hashing)?;
-                let made = hashing.finish();
-                remote.put(path, bytes).map(|()| made)
-            }
+                Ok(hashing.finish())
+            }),
         }
     }
 

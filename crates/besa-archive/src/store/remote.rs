@@ -5,6 +5,7 @@
 //! for the network.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,11 +13,16 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
+use object_store::{
+    GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+};
 use tokio::runtime::Runtime;
 
 use super::Listed;
 use crate::error::{Error, Result};
+
+/// Bytes of a part of an upload. S3 takes 10,000 parts of at least 5 MiB.
+const PART_LEN_BYTES: usize = 8 << 20;
 
 pub(super) struct Remote {
     store: Arc<dyn ObjectStore>,
@@ -37,6 +43,55 @@ impl Drop for Remote {
             // Dropping a runtime within another one is not allowed; this way it is.
             runtime.shutdown_background();
         }
+    }
+}
+
+/// Takes bytes and sends them on in parts; fewer than one part are put at once.
+struct Parts<'r> {
+    remote: &'r Remote,
+    path: &'r str,
+    at: &'r Path,
+    part: Vec<u8>,
+    upload: Option<Box<dyn MultipartUpload>>,
+}
+
+impl Parts<'_> {
+    fn send(&mut self) -> Result<()> {
+        let Self { remote, path, at, part, upload } = self;
+        let mut begun = match upload.take() {
+            Some(begun) => begun,
+            None => remote.wait(path, async { remote.store.put_multipart(at).await })?,
+        };
+        let sent = remote.wait(path, begun.put_part(std::mem::take(part).into()));
+        *upload = Some(begun);
+        sent
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        if self.upload.is_none() {
+            return self.remote.put(self.path, std::mem::take(&mut self.part));
+        }
+        if !self.part.is_empty() {
+            self.send()?;
+        }
+        let Some(upload) = &mut self.upload else { return Ok(()) };
+        self.remote.wait(self.path, async { upload.complete().await.map(|_| ()) })?;
+        self.upload = None;
+        Ok(())
+    }
+}
+
+impl Write for Parts<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.part.extend_from_slice(bytes);
+        if self.part.len() >= PART_LEN_BYTES {
+            self.send().map_err(io::Error::other)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -85,6 +140,23 @@ impl Remote {
     pub(super) fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
         let at = self.at(path);
         self.wait(path, async { self.store.put(&at, bytes.into()).await.map(|_| ()) })
+    }
+
+    /// Uploads what `write` makes part by part, so that memory holds one part. What was begun and not
+    /// completed is never visible; it is given up where the store answers.
+    pub(super) fn put_with<T>(
+        &self,
+        path: &str,
+        write: &mut dyn FnMut(&mut dyn Write) -> Result<T>,
+    ) -> Result<T> {
+        let at = self.at(path);
+        let mut parts = Parts { remote: self, path, at: &at, part: Vec::new(), upload: None };
+        let written = write(&mut parts).and_then(|made| parts.finish().map(|()| made));
+        if let (Err(_), Some(mut upload)) = (&written, parts.upload.take()) {
+            // The store forgets unfinished uploads by its own rules otherwise.
+            let _ = self.wait(path, async { upload.abort().await });
+        }
+        written
     }
 
     pub(super) fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Bytes> {
