@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use besa_event::Timestamp;
 
+use crate::entry::{FileEntry, FileNumber};
 use crate::error::{Error, Result};
 use crate::index::Observe;
 use crate::ingest::{Ingest, IngestOptions};
@@ -62,6 +63,20 @@ impl Archive {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Which of these data files are not there, or not of the length that was written, each with the
+    /// reason. They are not read: whoever lets the index answer for a file asks this.
+    #[must_use]
+    pub fn missing(&self, files: &[&FileEntry]) -> Vec<(FileNumber, String)> {
+        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let found = self.store.lengths(&paths);
+        let reason = |(file, found): (&&FileEntry, Result<u64>)| match found {
+            Ok(len) if len == file.bytes => None,
+            Ok(len) => Some((file.number, format!("it has {len} bytes, {} were written", file.bytes))),
+            Err(error) => Some((file.number, error.to_string())),
+        };
+        files.iter().zip(found).filter_map(reason).collect()
     }
 
     pub(crate) fn store(&self) -> &Store {

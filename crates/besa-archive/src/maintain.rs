@@ -15,7 +15,7 @@ use crate::index::Observe;
 use crate::ingest::{IngestOptions, Pieces, Receipt};
 use crate::manifest::{Action, Manifest};
 use crate::read::file::DataFile;
-use crate::read::rebuild::{Rebuilder, Rows, Wanted};
+use crate::read::rebuild::{Columns, Rebuilder, Rows, Wanted};
 use crate::runs::Tended;
 use crate::store::digest;
 use crate::write::piece::{FILE_BYTES_MAX, GROUP_ROWS_MAX, GROUPS_MAX};
@@ -239,7 +239,7 @@ pub(crate) fn read_file(
     let dictionary = Dictionary::builder().build();
     let mut rebuilder = Rebuilder::new(&dictionary, sources);
     (0..data.groups()).try_for_each(|group| {
-        let rows = Rows::read(&data, group, &dictionary, EVERYTHING)?;
+        let rows = Rows::read(Columns::new(&data, group), &dictionary, EVERYTHING, None)?;
         let mut hand = |batch: &besa_event::Batch| visit(&dictionary, Some(batch));
         rebuilder.run(&rows, class, Window::default(), None, &mut hand)?;
         visit(&dictionary, None)

@@ -53,6 +53,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Counts events of a class that were looked at.
+    pub fn looked_at(&mut self, class: LogSourceId, events: u64) {
+        let class = usize::from(class.0);
+        if self.events.len() <= class {
+            self.events.resize(class + 1, 0);
+        }
+        self.events[class] += events;
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
         self.findings.clear();
@@ -202,17 +211,22 @@ impl Worker<'_> {
         self.run_on(batch, false, out);
     }
 
+    /// The same for indicators and patterns alone. Events are not counted: whoever calls it has
+    /// picked them out of others that were looked at too, and counts all ([`Outcome::looked_at`]).
+    pub fn run_intel(&mut self, batch: &Batch, out: &mut Outcome) {
+        for event in batch.events().filter(|event| self.detector.in_scope(*event)) {
+            self.match_intel(event, out);
+        }
+        out.unevaluated.extend(self.intel.take_unevaluated());
+    }
+
     fn run_on(&mut self, batch: &Batch, intel: bool, out: &mut Outcome) {
         for event in batch.events() {
             if !self.detector.in_scope(event) {
                 out.events_outside += 1;
                 continue;
             }
-            let class = usize::from(event.logsource().0);
-            if out.events.len() <= class {
-                out.events.resize(class + 1, 0);
-            }
-            out.events[class] += 1;
+            out.looked_at(event.logsource(), 1);
             self.match_sigma(event, out);
             if intel {
                 self.match_intel(event, out);

@@ -229,6 +229,12 @@ impl Texts {
         Distinct { arena: &self.arena, spans: &self.spans }.get(id)
     }
 
+    /// The value of a row, if it has one.
+    #[inline]
+    pub(crate) fn of_row(&self, row: usize) -> Option<&[u8]> {
+        self.ids.get(row).filter(|id| **id != NONE).map(|id| self.value(*id))
+    }
+
     fn push(&mut self, value: &[u8]) -> Option<()> {
         let span = (u32::try_from(self.arena.len()).ok()?, u32::try_from(value.len()).ok()?);
         self.arena.extend_from_slice(value);

@@ -26,6 +26,7 @@ mod fuse;
 pub mod key;
 mod run;
 mod search;
+mod sieve;
 #[cfg(test)]
 mod tests;
 
@@ -35,3 +36,4 @@ pub use key::Observed;
 pub(crate) use run::with_directory;
 pub use run::{IndexError, ReadAt, Run, RunWriter, merge};
 pub use search::{Asked, Searched};
+pub use sieve::Sieve;

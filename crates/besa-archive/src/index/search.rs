@@ -70,10 +70,19 @@ impl Asked {
     /// Whether a key is asked for.
     #[must_use]
     pub fn holds(&self, key: u64) -> bool {
-        self.points.binary_search(&key).is_ok() || self.in_range(key)
+        self.has_point(key) || self.in_range(key)
     }
 
-    fn in_range(&self, key: u64) -> bool {
+    pub(super) fn points(&self) -> &[u64] {
+        &self.points
+    }
+
+    pub(super) fn has_point(&self, key: u64) -> bool {
+        self.points.binary_search(&key).is_ok()
+    }
+
+    #[inline]
+    pub(super) fn in_range(&self, key: u64) -> bool {
         let after = self.ranges.partition_point(|(first, _)| *first <= key);
         after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, last)| key <= *last)
     }

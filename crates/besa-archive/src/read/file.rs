@@ -14,7 +14,7 @@ use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader as _};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
@@ -80,39 +80,13 @@ impl DataFile {
         self.entry.groups.get(group).map_or(0, |group| group.rows as usize)
     }
 
-    /// A column of texts of a row group; `None` if the file has no such column. Case of the name
-    /// does not matter.
-    pub(crate) fn texts(&self, group: usize, name: &str) -> Result<Option<Texts>> {
+    /// A column of texts of a row group, of which nothing was decoded yet; `None` if the file has no
+    /// such column. Case of the name does not matter.
+    pub(crate) fn column(&self, group: usize, name: &str) -> Result<Option<TextColumn<'_>>> {
         let Some(position) = self.columns.get(&name.to_ascii_lowercase()) else { return Ok(None) };
-        let path = self.entry.path.as_str();
-        let damaged =
-            || Error::damaged(path, format!("column `{name}` of row group {group} is not well formed"));
+        let pages = self.pages(group, *position)?;
         let rows = self.rows(group);
-        let mut texts = Texts::default();
-        for page in self.pages(group, *position)? {
-            match page {
-                Page::DictionaryPage { buf, num_values, .. } => {
-                    texts.read_dictionary(&buf, num_values as usize).ok_or_else(damaged)?;
-                }
-                Page::DataPage { buf, num_values, encoding, .. } => {
-                    let coding = match encoding {
-                        Encoding::RLE_DICTIONARY => Coding::Dictionary,
-                        Encoding::DELTA_LENGTH_BYTE_ARRAY => Coding::DeltaLength,
-                        _ => return Err(damaged()),
-                    };
-                    let count = num_values as usize;
-                    if count > GROUP_ROWS_MAX {
-                        return Err(damaged());
-                    }
-                    texts.read_data(&buf, count, coding).ok_or_else(damaged)?;
-                }
-                Page::DataPageV2 { .. } => return Err(damaged()),
-            }
-        }
-        if texts.ids.len() != rows {
-            return Err(damaged());
-        }
-        Ok(Some(texts))
+        Ok(Some(TextColumn { file: self, group, position: *position, rows, pages, texts: Texts::default() }))
     }
 
     /// A column of integers of a row group.
@@ -122,7 +96,8 @@ impl DataFile {
             || Error::damaged(path, format!("column `{name}` of row group {group} is not well formed"));
         let position = *self.columns.get(name).ok_or_else(damaged)?;
         let mut values = Vec::new();
-        for page in self.pages(group, position)? {
+        let mut pages = self.pages(group, position)?;
+        while let Some(page) = self.next_page(&mut pages)? {
             match page {
                 Page::DataPage { buf, num_values, encoding: Encoding::DELTA_BINARY_PACKED, .. }
                     if num_values as usize <= GROUP_ROWS_MAX =>
@@ -135,30 +110,97 @@ impl DataFile {
         if values.len() != self.rows(group) { Err(damaged()) } else { Ok(values) }
     }
 
-    fn pages(&self, group: usize, position: usize) -> Result<Vec<Page>> {
-        let path = self.entry.path.as_str();
-        sound(path, || {
+    fn pages(&self, group: usize, position: usize) -> Result<Pages> {
+        sound(&self.entry.path, || {
             let chunk = self.metadata.row_group(group).column(position);
             let (start, len) = chunk.byte_range();
             let len =
                 usize::try_from(len).map_err(|_| ParquetError::General("a column is too long".into()))?;
             let bytes = self.blob.range(start, len).map_err(|error| ParquetError::External(error.into()))?;
-            read_pages(Part { start, bytes }, chunk, self.rows(group))
+            SerializedPageReader::new(Arc::new(Part { start, bytes }), chunk, self.rows(group), None)
         })
+    }
+
+    fn next_page(&self, pages: &mut Pages) -> Result<Option<Page>> {
+        sound(&self.entry.path, || pages.get_next_page())
     }
 }
 
-fn read_pages(
-    part: Part,
-    chunk: &ColumnChunkMetaData,
+type Pages = SerializedPageReader<Part>;
+
+/// A column of texts of a row group, decoded as far as it is asked for: its distinct values are
+/// often enough to know that its rows are not needed.
+pub(crate) struct TextColumn<'f> {
+    file: &'f DataFile,
+    group: usize,
+    position: usize,
     rows: usize,
-) -> std::result::Result<Vec<Page>, ParquetError> {
-    let mut reader = SerializedPageReader::new(Arc::new(part), chunk, rows, None)?;
-    let mut pages = Vec::with_capacity(2);
-    while let Some(page) = reader.get_next_page()? {
-        pages.push(page);
+    pages: Pages,
+    texts: Texts,
+}
+
+impl TextColumn<'_> {
+    /// All values that occur; a column of values that hardly repeat may show one several times.
+    pub(crate) fn distinct(&mut self) -> Result<&Texts> {
+        let chunk = self.file.metadata.row_group(self.group).column(self.position);
+        let in_dictionary = chunk.dictionary_page_offset().is_some()
+            && chunk.encodings().all(|encoding| encoding != Encoding::DELTA_LENGTH_BYTE_ARRAY);
+        match in_dictionary {
+            true if self.texts.spans.is_empty() => self.page()?,
+            true => true,
+            false => self.finish()?,
+        };
+        Ok(&self.texts)
     }
-    Ok(pages)
+
+    /// The distinct values and all rows.
+    pub(crate) fn whole(&mut self) -> Result<&Texts> {
+        self.finish()?;
+        Ok(&self.texts)
+    }
+
+    /// The same, and the column is done with.
+    pub(crate) fn into_texts(mut self) -> Result<Texts> {
+        self.finish()?;
+        Ok(self.texts)
+    }
+
+    fn finish(&mut self) -> Result<bool> {
+        while self.page()? {}
+        if self.texts.ids.len() == self.rows { Ok(true) } else { Err(self.damaged()) }
+    }
+
+    /// Decodes the next page; tells whether there was one.
+    fn page(&mut self) -> Result<bool> {
+        match self.file.next_page(&mut self.pages)? {
+            None => return Ok(false),
+            Some(Page::DictionaryPage { buf, num_values, .. }) => {
+                let read = self.texts.read_dictionary(&buf, num_values as usize);
+                read.ok_or_else(|| self.damaged())?;
+            }
+            Some(Page::DataPage { buf, num_values, encoding, .. }) => {
+                let coding = match encoding {
+                    Encoding::RLE_DICTIONARY => Coding::Dictionary,
+                    Encoding::DELTA_LENGTH_BYTE_ARRAY => Coding::DeltaLength,
+                    _ => return Err(self.damaged()),
+                };
+                let count = num_values as usize;
+                let fits = count <= GROUP_ROWS_MAX;
+                let read = fits.then(|| self.texts.read_data(&buf, count, coding)).flatten();
+                read.ok_or_else(|| self.damaged())?;
+            }
+            Some(Page::DataPageV2 { .. }) => return Err(self.damaged()),
+        }
+        Ok(true)
+    }
+
+    fn damaged(&self) -> Error {
+        let group = self.group;
+        let schema = self.file.metadata.file_metadata().schema_descr();
+        let name = schema.columns().get(self.position).map_or("", |column| column.name());
+        let reason = format!("column `{name}` of row group {group} is not well formed");
+        Error::damaged(&self.file.entry.path, reason)
+    }
 }
 
 /// Runs a decoder of bytes that may be anything.

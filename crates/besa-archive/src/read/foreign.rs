@@ -173,7 +173,7 @@ fn ours(file: &DataFile, group: usize, name: &str, physical: Physical) -> Vec<Op
         let ints = file.ints(group, name).unwrap();
         return ints.iter().map(|value| value.map(|value| value.to_le_bytes().to_vec())).collect();
     }
-    let texts = file.texts(group, name).unwrap().unwrap();
+    let texts = file.column(group, name).unwrap().unwrap().into_texts().unwrap();
     texts.ids.iter().map(|id| (*id != NONE).then(|| texts.value(*id).to_vec())).collect()
 }
 

@@ -6,3 +6,4 @@ pub(crate) mod file;
 mod foreign;
 pub(crate) mod rebuild;
 pub(crate) mod scan;
+pub(crate) mod sift;

@@ -5,6 +5,7 @@
 //! their place in the overflow is counted.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use besa_event::{
@@ -12,7 +13,7 @@ use besa_event::{
     Timestamp, ValueKind, Zone, json_escape,
 };
 
-use super::file::DataFile;
+use super::file::{DataFile, TextColumn};
 use crate::codec::layout::{Layout, Place, Raw};
 use crate::codec::page::{NONE, Texts};
 use crate::codec::varint;
@@ -96,26 +97,72 @@ enum PlannedRaw {
     Pieces { holes: Vec<usize>, pieces: Vec<Vec<u8>> },
 }
 
+/// The columns of texts of one row group, each read once whoever asks first.
+pub(crate) struct Columns<'f> {
+    pub(crate) file: &'f DataFile,
+    group: usize,
+    /// By the name in lower case.
+    opened: HashMap<String, TextColumn<'f>>,
+}
+
+impl<'f> Columns<'f> {
+    pub(crate) fn new(file: &'f DataFile, group: usize) -> Self {
+        Self { file, group, opened: HashMap::new() }
+    }
+
+    /// A column that a layout or the format names, so that it has to be there.
+    pub(crate) fn open(&mut self, name: &str) -> Result<&mut TextColumn<'f>> {
+        match self.opened.entry(name.to_ascii_lowercase()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                let missing = || Error::damaged(&self.file.entry.path, format!("it has no column `{name}`"));
+                Ok(place.insert(self.file.column(self.group, name)?.ok_or_else(missing)?))
+            }
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Result<Texts> {
+        self.open(name)?;
+        self.opened
+            .remove(&name.to_ascii_lowercase())
+            .map_or_else(|| Ok(Texts::default()), TextColumn::into_texts)
+    }
+
+    pub(crate) fn ints(&self, name: &str) -> Result<Vec<Option<i64>>> {
+        self.file.ints(self.group, name)
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.file.rows(self.group)
+    }
+
+    pub(crate) fn damaged(&self, reason: &str) -> Error {
+        Error::damaged(&self.file.entry.path, reason)
+    }
+}
+
 impl Rows {
-    /// Reads a row group of a file.
+    /// Reads what rebuilding needs: of all rows, or of those chosen only (ascending), whose layouts
+    /// alone say which columns that is.
     pub(crate) fn read(
-        file: &DataFile,
-        group: usize,
+        mut columns: Columns<'_>,
         dictionary: &Dictionary,
         wanted: Wanted,
+        chosen: Option<&[u32]>,
     ) -> Result<Self> {
-        let path = file.entry.path.clone();
-        let text = |name: &str| {
-            file.texts(group, name)?
-                .ok_or_else(|| Error::damaged(&path, format!("it has no column `{name}`")))
-        };
-        let layouts = text(LAYOUT)?;
-        let mut columns: Vec<Texts> = Vec::new();
+        let path = columns.file.entry.path.clone();
+        let layouts = columns.take(LAYOUT)?;
+        let is_used = used(&layouts, chosen);
+        let mut fields: Vec<Texts> = Vec::new();
         let mut read: HashMap<String, u32> = HashMap::new();
         let mut plans = Vec::with_capacity(layouts.spans.len());
-        for id in 0..layouts.spans.len() {
-            let layout = Layout::decode(layouts.value(id as u32))
-                .ok_or_else(|| Error::damaged(&path, "a layout is not well formed"))?;
+        for (id, is_used) in (0_u32..).zip(is_used) {
+            if !is_used {
+                plans.push(Plan { fields: Vec::new(), names: Vec::new(), raw: PlannedRaw::Absent });
+                continue;
+            }
+            let layout = Layout::decode(layouts.value(id))
+                .ok_or_else(|| columns.damaged("a layout is not well formed"))?;
             let mut plan = Plan::new(&layout, dictionary, wanted);
             for (step, field) in plan.fields.iter_mut().zip(&layout.fields) {
                 if !matches!(field.place, Place::Column | Place::Both) || !step.is_needed() {
@@ -125,9 +172,8 @@ impl Rows {
                 step.column = match read.get(&folded) {
                     Some(at) => *at,
                     None => {
-                        let at = columns.len() as u32;
-                        let missing = || Error::damaged(&path, format!("it has no column `{}`", field.name));
-                        columns.push(file.texts(group, field.name)?.ok_or_else(missing)?);
+                        let at = fields.len() as u32;
+                        fields.push(columns.take(field.name)?);
                         read.insert(folded, at);
                         at
                     }
@@ -135,21 +181,18 @@ impl Rows {
             }
             plans.push(plan);
         }
+        let stored = plans.iter().any(|plan| matches!(plan.raw, PlannedRaw::Stored));
         Ok(Self {
-            times: file.ints(group, TIME)?,
-            records: file.ints(group, RECORD)?,
-            precisions: text(PRECISION)?,
-            zones: text(ZONE)?,
-            hosts: text(HOST)?,
-            origins: text(ORIGIN)?,
-            raws: if plans.iter().any(|plan| matches!(plan.raw, PlannedRaw::Stored)) {
-                text(RAW)?
-            } else {
-                Texts::default()
-            },
-            mores: text(MORE)?,
+            times: columns.ints(TIME)?,
+            records: columns.ints(RECORD)?,
+            precisions: columns.take(PRECISION)?,
+            zones: columns.take(ZONE)?,
+            hosts: columns.take(HOST)?,
+            origins: columns.take(ORIGIN)?,
+            raws: if stored { columns.take(RAW)? } else { Texts::default() },
+            mores: columns.take(MORE)?,
             layouts,
-            fields: columns,
+            fields,
             plans,
             path,
         })
@@ -158,6 +201,18 @@ impl Rows {
     fn damaged(&self, reason: &str) -> Error {
         Error::damaged(&self.path, reason)
     }
+}
+
+/// For each layout, whether a row that is read has it.
+fn used(layouts: &Texts, chosen: Option<&[u32]>) -> Vec<bool> {
+    let mut is_used = vec![chosen.is_none(); layouts.spans.len()];
+    for row in chosen.unwrap_or_default() {
+        let id = layouts.ids.get(*row as usize).copied().unwrap_or(NONE);
+        if let Some(place) = is_used.get_mut(id as usize) {
+            *place = true;
+        }
+    }
+    is_used
 }
 
 impl Step {
@@ -446,10 +501,7 @@ impl<'a> Rebuilder<'a> {
 }
 
 fn more_of(rows: &Rows, row: usize) -> &[u8] {
-    match rows.mores.ids.get(row) {
-        Some(id) if *id != NONE => rows.mores.value(*id),
-        _ => &[],
-    }
+    rows.mores.of_row(row).unwrap_or_default()
 }
 
 #[inline]

@@ -9,10 +9,13 @@ use std::collections::HashMap;
 use besa_event::{Batch, Defect, Dictionary, LogSource, LogSources, Origin, Place};
 
 use super::file::DataFile;
-use super::rebuild::{Rebuilder, Rows, Wanted};
+use super::rebuild::{Columns, Rebuilder, Rows, Wanted};
+use super::sift::sift;
 use crate::archive::Archive;
 use crate::entry::{FileEntry, FileNumber, Window};
 use crate::error::{Error, Result};
+use crate::index::Sieve;
+use crate::write::piece::TIME;
 
 /// What to read.
 pub struct Scan<'a> {
@@ -85,15 +88,52 @@ impl<'a> Reader<'a> {
         wanted: Wanted,
         visit: &mut dyn FnMut(&Batch) -> Result<()>,
     ) -> Result<()> {
-        let data = match self.open.take() {
-            Some(data) if data.entry.number == file.number => data,
-            _ => DataFile::open(self.archive.store(), file)?,
-        };
-        let data = self.open.insert(data);
-        let rows = Rows::read(data, group, self.dictionary, wanted)?;
+        let data = opened(&mut self.open, self.archive, file)?;
+        let rows = Rows::read(Columns::new(data, group), self.dictionary, wanted, None)?;
         let class = self.rebuilder.class_of(&data.class);
         self.rebuilder.run(&rows, class, self.window, None, visit)
     }
+
+    /// Hands those events of a row group to `visit` of which some value meets the sieve, in order;
+    /// no other holds what is asked for. Returns how many events lie inside the window, met or not.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn sift(
+        &mut self,
+        file: &FileEntry,
+        group: usize,
+        wanted: Wanted,
+        sieve: &Sieve<'_>,
+        visit: &mut dyn FnMut(&Batch) -> Result<()>,
+    ) -> Result<u64> {
+        let data = opened(&mut self.open, self.archive, file)?;
+        let mut columns = Columns::new(data, group);
+        let chosen = sift(&mut columns, &data.class, sieve)?;
+        let inside = match self.window.is_everything() {
+            true => data.rows(group),
+            false => columns.ints(TIME)?.iter().filter(|time| self.window.holds(**time)).count(),
+        };
+        if !chosen.is_empty() {
+            let rows = Rows::read(columns, self.dictionary, wanted, Some(&chosen))?;
+            let class = self.rebuilder.class_of(&data.class);
+            self.rebuilder.run(&rows, class, self.window, Some(&chosen), visit)?;
+        }
+        Ok(inside as u64)
+    }
+}
+
+/// The data file, opened unless it is the one that was read from last.
+fn opened<'o>(
+    open: &'o mut Option<DataFile>,
+    archive: &Archive,
+    file: &FileEntry,
+) -> Result<&'o mut DataFile> {
+    let data = match open.take() {
+        Some(data) if data.entry.number == file.number => data,
+        _ => DataFile::open(archive.store(), file)?,
+    };
+    Ok(open.insert(data))
 }
 
 impl FileEntry {

@@ -207,6 +207,10 @@ impl Local {
         open().map_err(|error| missing_or(path, &error))
     }
 
+    pub(super) fn len(&self, path: &str) -> Result<u64> {
+        fs::metadata(self.at(path)).map(|data| data.len()).map_err(|error| missing_or(path, &error))
+    }
+
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
         let mut found = Vec::new();
         let mut folders = vec![prefix.trim_end_matches('/').to_owned()];

@@ -9,6 +9,7 @@ mod local;
 mod remote;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -169,6 +170,26 @@ impl Store {
             Kind::Remote(remote) => (None, remote.len(path)?),
         };
         Ok(Blob { store: self.clone(), path: path.to_owned(), file, len })
+    }
+
+    /// Lengths of objects. A bucket is listed for them, since a request for each would take far
+    /// longer.
+    pub(crate) fn lengths(&self, paths: &[&str]) -> Vec<Result<u64>> {
+        match &*self.0 {
+            Kind::Local(local) => paths.iter().map(|path| local.len(path)).collect(),
+            Kind::Remote(_) if paths.is_empty() => Vec::new(),
+            Kind::Remote(remote) => {
+                let listed = remote.list("data");
+                let known: Result<HashMap<&str, u64>, &Error> = listed
+                    .as_ref()
+                    .map(|all| all.iter().map(|object| (object.path.as_str(), object.bytes)).collect());
+                let len = |path: &&str| match &known {
+                    Ok(known) => known.get(path).copied().ok_or_else(|| Error::Missing((*path).to_owned())),
+                    Err(error) => Err(Error::store(*path, error)),
+                };
+                paths.iter().map(len).collect()
+            }
+        }
     }
 
     /// Objects whose paths begin with the folder `prefix`, in no order.

@@ -3,4 +3,5 @@
 mod crash;
 mod keeping;
 mod rebuilding;
+mod sifting;
 mod support;

@@ -28,7 +28,7 @@ fn check(made: &[Made]) {
     assert_eq!((verified.events, verified.defects), (receipt.events, vec![]));
 }
 
-fn made() -> impl Strategy<Value = Made> {
+pub(crate) fn made() -> impl Strategy<Value = Made> {
     let name =
         prop::sample::select(vec!["Image", "image", "NewProcessName", "method", "", "besa_time", "Ünï", "x"]);
     let value = prop_oneof![

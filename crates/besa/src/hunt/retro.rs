@@ -1,19 +1,19 @@
 //! A hunt through an archive: the same workers, correlations, order and account as over evidence.
 //!
 //! ```text
-//! manifest ─window, log source─▶ row groups ─index─▶ hit: every column, rules and intelligence
-//!                                                 └▶ rest: columns of rules, rules alone, or not read
+//! manifest ─window, log source─▶ row groups ─index─▶ hit: values sifted; of rows that hold something asked
+//!                                                 │       for, every column, intelligence alone
+//!                                                 └▶ all: columns of rules, rules alone, or not read
 //! units ─▶ worker × N (read, match) ─▶ collector, in the order of the units
 //! ```
 //!
 //! Invariants:
 //! - A row group is left out only if no rule is about its log source, every pattern can be asked for
-//!   by value, and a sound index run says that it holds nothing asked for. `--no-index` is the
-//!   slow twin: it reads what the index would have ruled out.
+//!   by value, and a sound index run says that it holds nothing asked for. Rows are left out by the
+//!   same keys. `--no-index` is the slow twin: it reads and matches every event.
 //! - What was not read is told: files by name, index runs that could not be used by name.
 //! - The result does not depend on the number of workers, unless a budget ends it.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +21,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use besa_archive::index::Sieve;
 use besa_archive::turns::Hunt;
 use besa_archive::{Archive, FileEntry, FileNumber, LookedUp, Reader, Source, Wanted, Window};
 use besa_detect::intel::values;
@@ -33,7 +34,7 @@ use super::defects::DefectLog;
 use super::guard;
 use super::interrupt::Interrupt;
 use super::knowledge::Knowledge;
-use super::observables::Question;
+use super::observables::{Question, observe};
 use super::progress::Progress;
 use super::{Collector, Hunted, concluded};
 
@@ -61,6 +62,8 @@ struct Unit<'a> {
     group: usize,
     /// Whether the index says that something asked for may be there, or cannot say.
     hit: bool,
+    /// Whether a Sigma rule is about its events.
+    ruled: bool,
 }
 
 /// What is read, and what is not.
@@ -70,6 +73,9 @@ struct Plan<'a> {
     intel_everywhere: bool,
     files_passed_over: u64,
     index: Option<IndexCoverage>,
+    /// Files that the index answers for and that are not there as they were written, each with the
+    /// reason: what they held cannot be shown, so nothing found is no answer.
+    missing: Vec<(FileNumber, String)>,
 }
 
 /// What came of a unit.
@@ -94,21 +100,31 @@ pub(crate) fn hunt(
     let archive = Archive::open(past.archive)?;
     let classes = Classes::new(detector);
     let mut coverage = held(&classes, &archive, &past);
-    let plan = Plan::new(&classes, &archive, &past);
+    let question = (past.index && !detector.intel().is_empty()).then(|| Question::of(detector.intel()));
+    let observe = observe();
+    let closed = question.as_ref().filter(|question| !question.open);
+    let sieve = closed.map(|question| Sieve::new(&*observe, &question.asked));
+    let plan = Plan::new(&classes, &archive, &past, question.as_ref());
     coverage.files_passed_over = plan.files_passed_over;
     coverage.index.clone_from(&plan.index);
     let mut collector = Collector::new(detector, past.defects, progress);
     let mut searched = Searched::default();
+    for (number, reason) in &plan.missing {
+        let path = archive.manifest().files.get(number).map_or("", |file| file.path.as_str());
+        searched.note_damage(*number, path, reason.clone(), &mut collector)?;
+    }
     let hands = Hands {
         detector,
         archive: &archive,
         window: past.window,
         plan: &plan,
+        sieve: sieve.as_ref(),
         turns: &past.turns,
         interrupt,
     };
     hands.run(past.workers.max(1), &mut |unit, read| searched.take(unit, read, &mut collector, &plan))?;
-    coverage.files_searched = (searched.files.len() - searched.damaged.len()) as u64;
+    coverage.files_searched =
+        searched.files.iter().filter(|number| !searched.damaged.contains_key(number)).count() as u64;
     coverage.row_groups_searched = searched.groups;
     coverage.over_budget = (searched.refused.row_groups > 0).then_some(searched.refused);
     coverage.files_missing = searched.damaged.values().cloned().collect();
@@ -151,16 +167,24 @@ impl<'d> Classes<'d> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(classes: &Classes<'_>, archive: &'a Archive, past: &Past<'_>) -> Self {
-        let intel = classes.detector.intel();
-        let question = OnceCell::new();
-        let ask = || question.get_or_init(|| Question::of(intel));
-        let looked = (past.index && !intel.is_empty())
-            .then(&ask)
+    fn new(
+        classes: &Classes<'_>,
+        archive: &'a Archive,
+        past: &Past<'_>,
+        question: Option<&Question>,
+    ) -> Self {
+        let looked = question
             .filter(|question| !question.open || !question.asked.is_empty())
             .map(|question| archive.look_up(&question.asked, values::VERSION));
-        let intel_everywhere = looked.is_some() && ask().open;
-        let mut plan = Self { units: Vec::new(), intel_everywhere, files_passed_over: 0, index: None };
+        let intel_everywhere = looked.is_some() && question.is_some_and(|question| question.open);
+        let mut plan = Self {
+            units: Vec::new(),
+            intel_everywhere,
+            files_passed_over: 0,
+            index: None,
+            missing: Vec::new(),
+        };
+        let mut ruled_out = Vec::new();
         let mut index = IndexCoverage::default();
         let mut files: Vec<&FileEntry> = archive.manifest().files.values().collect();
         files.sort_by_key(|file| (file.day, &file.source, file.number));
@@ -171,12 +195,15 @@ impl<'a> Plan<'a> {
                 continue;
             }
             let before = index.events_ruled_out;
-            plan.add(file, groups, looked.as_ref(), classes.has_rules(&file.source), &mut index);
+            if plan.add(file, groups, looked.as_ref(), classes.has_rules(&file.source), &mut index) == 0 {
+                ruled_out.push(file);
+            }
             let events = index.events_ruled_out - before;
             if events > 0 {
                 *index.log_sources_ruled_out.entry(classes.name(&file.source)).or_default() += events;
             }
         }
+        plan.missing = archive.missing(&ruled_out);
         if let Some(looked) = looked {
             index.runs = looked.runs;
             index.unusable = looked.unusable;
@@ -185,6 +212,7 @@ impl<'a> Plan<'a> {
         plan
     }
 
+    /// Plans the row groups of a file; returns the set of those that are read.
     fn add(
         &mut self,
         file: &'a FileEntry,
@@ -192,7 +220,7 @@ impl<'a> Plan<'a> {
         looked: Option<&LookedUp>,
         ruled: bool,
         index: &mut IndexCoverage,
-    ) {
+    ) -> u64 {
         let hits = looked.map_or(groups, |looked| groups & looked.groups.get(&file.number).unwrap_or(&0));
         index.files_without +=
             u64::from(looked.is_some_and(|looked| looked.unindexed.contains(&file.number)));
@@ -200,12 +228,13 @@ impl<'a> Plan<'a> {
         for (group, entry) in file.groups.iter().enumerate() {
             let is_in = |set: u64| set >> group & 1 == 1;
             if is_in(read) {
-                self.units.push(Unit { file, group, hit: is_in(hits) });
+                self.units.push(Unit { file, group, hit: is_in(hits), ruled });
             } else if is_in(groups) {
                 index.events_ruled_out += u64::from(entry.rows);
             }
         }
         index.files_ruled_out += u64::from(read == 0);
+        read
     }
 }
 
@@ -243,11 +272,22 @@ impl Searched {
         collector.take_outcome(read.outcome)?;
         let at = format!("{} of {} row groups", self.groups, plan.units.len());
         collector.progress.matched(collector.tally.events, collector.summary.findings, &at);
-        let Some(reason) = read.failure else { return Ok(()) };
-        if let std::collections::btree_map::Entry::Vacant(place) = self.damaged.entry(file.number) {
-            place.insert(format!("{}: {reason}", file.path));
-            let origin = Origin::new(file.path.clone());
-            let defect = Defect { origin, place: Place::Whole, reason };
+        match read.failure {
+            Some(reason) => self.note_damage(file.number, &file.path, reason, collector),
+            None => Ok(()),
+        }
+    }
+
+    fn note_damage(
+        &mut self,
+        number: FileNumber,
+        path: &str,
+        reason: String,
+        collector: &mut Collector<'_>,
+    ) -> anyhow::Result<()> {
+        if let std::collections::btree_map::Entry::Vacant(place) = self.damaged.entry(number) {
+            place.insert(format!("{path}: {reason}"));
+            let defect = Defect { origin: Origin::new(path), place: Place::Whole, reason };
             collector.defects.push(defect).context(super::CANNOT_LOG)?;
         }
         Ok(())
@@ -260,6 +300,8 @@ struct Hands<'a> {
     archive: &'a Archive,
     window: Window,
     plan: &'a Plan<'a>,
+    /// Picks the rows in which something asked for is; absent if values do not decide it.
+    sieve: Option<&'a Sieve<'a>>,
     turns: &'a Hunt,
     interrupt: &'a Interrupt,
 }
@@ -341,10 +383,55 @@ impl Hands<'_> {
         let mut read = Read::default();
         let bytes = unit.file.bytes / unit.file.groups.len().max(1) as u64;
         let Ok(_turn) = self.turns.turn(bytes) else { return Read { refused: true, ..read } };
+        let result = match self.sieve.filter(|_| unit.hit) {
+            Some(sieve) => self.sift((reader, worker), unit, sieve, &mut read),
+            None => self.match_all((reader, worker), unit, &mut read),
+        };
+        read.failure = result.err().map(|error| error.to_string());
+        read
+    }
+
+    /// Rules on every event, if there are any; intelligence on events that hold something asked for.
+    fn sift(
+        &self,
+        (reader, worker): (&mut Reader<'_>, &mut Worker<'_>),
+        unit: &Unit<'_>,
+        sieve: &Sieve<'_>,
+        read: &mut Read,
+    ) -> besa_archive::Result<()> {
+        let Read { outcome, events, .. } = read;
+        if unit.ruled {
+            let wanted = Wanted { keep: self.keep_elsewhere(), raw: false };
+            reader.read(unit.file, unit.group, wanted, &mut |batch| {
+                *events += batch.len() as u64;
+                worker.run_rules(batch, outcome);
+                Ok(())
+            })?;
+        }
+        let wanted = Wanted { keep: self.detector.keep(), raw: false };
+        let inside = reader.sift(unit.file, unit.group, wanted, sieve, &mut |batch| {
+            worker.run_intel(batch, outcome);
+            Ok(())
+        })?;
+        if !unit.ruled {
+            *events += inside;
+            let class = self.detector.sources().intern(LogSource::from(&unit.file.source));
+            outcome.looked_at(class, inside);
+        }
+        Ok(())
+    }
+
+    /// Every event of a row group.
+    fn match_all(
+        &self,
+        (reader, worker): (&mut Reader<'_>, &mut Worker<'_>),
+        unit: &Unit<'_>,
+        read: &mut Read,
+    ) -> besa_archive::Result<()> {
         let keep = if unit.hit { self.detector.keep() } else { self.keep_elsewhere() };
         let wanted = Wanted { keep, raw: false };
         let intel = unit.hit || self.plan.intel_everywhere;
-        let result = reader.read(unit.file, unit.group, wanted, &mut |batch| {
+        reader.read(unit.file, unit.group, wanted, &mut |batch| {
             read.events += batch.len() as u64;
             if intel {
                 worker.run(batch, &mut read.outcome);
@@ -352,9 +439,7 @@ impl Hands<'_> {
                 worker.run_rules(batch, &mut read.outcome);
             }
             Ok(())
-        });
-        read.failure = result.err().map(|error| error.to_string());
-        read
+        })
     }
 
     /// Patterns that no value decides look at fields that the dictionary names.

@@ -116,10 +116,17 @@ fn looked_after(archive: &Path) {
     index_lost(archive, &hunt, &account);
     let first = first_data_file(&archive.join("data"));
     std::fs::remove_file(&first).unwrap();
-    assert_eq!(code(&at("hunt", &hunt)), 0, "the index knows that nothing was there");
-    let output = at("hunt", &without);
-    assert_eq!(code(&output), 2, "a missing file is no `nothing found`");
-    assert!(stderr(&output).contains("NOT SEARCHED"), "{}", stderr(&output));
+    let name = first.file_name().unwrap().to_str().unwrap();
+    for hunt in
+        [&hunt[..], &["--intel", text(&nothing), "--intel-only", "--account", text(&account)], &without]
+    {
+        let output = at("hunt", hunt);
+        assert_eq!(code(&output), 2, "a missing file is no `nothing found`, whatever the index knows of it");
+        assert!(stderr(&output).contains("NOT SEARCHED"), "{}", stderr(&output));
+        let told: Value = serde_json::from_slice(&std::fs::read(&account).unwrap()).unwrap();
+        let missing = told["coverage"]["files_missing"].as_array().unwrap();
+        assert!(missing.len() == 1 && missing[0].as_str().unwrap().contains(name), "{missing:?}");
+    }
     assert_eq!(code(&at("verify", &[])), 1);
     assert_eq!(code(&at("hold", &["case-7", "--release"])), 0);
     assert_eq!(code(&at("retain", &["--days", "1"])), 0);

@@ -1,0 +1,218 @@
+//! Which rows of a row group hold a value that is asked for, told from its columns without
+//! rebuilding events.
+//!
+//! ```text
+//! layouts ─▶ names, second names, kinds of value
+//! column  ─▶ its distinct values ─Sieve─▶ any? ─▶ its rows
+//! overflow, raw records without fields: likewise
+//! ```
+//! Each distinct value is looked at once, and the rows of a column are decoded only if it holds
+//! something asked for. Columns of numbers are not read at all.
+//!
+//! Soundness: the index was told the same values under the same names
+//! ([`Piece`](crate::write::piece::Piece)), so an event that an indicator meets holds a value with a key asked
+//! for, in a column, in the overflow, or as its raw record if it has no field. The text of a value
+//! that is not UTF-8 stands in the overflow beside its column. Rows may be chosen in vain.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use besa_event::{LogSource, ValueKind, json_unescape};
+
+use super::rebuild::Columns;
+use crate::codec::layout::{Layout, LayoutField, Place, Raw};
+use crate::codec::page::{NONE, Texts};
+use crate::codec::varint;
+use crate::error::Result;
+use crate::index::Sieve;
+use crate::write::piece::{LAYOUT, MORE, RAW};
+
+/// The rows of a row group of which some value meets the sieve, ascending.
+pub(crate) fn sift(columns: &mut Columns<'_>, class: &LogSource, sieve: &Sieve<'_>) -> Result<Vec<u32>> {
+    let mut layouts = columns.open(LAYOUT)?.whole()?.clone();
+    let ids = std::mem::take(&mut layouts.ids);
+    let decoded = (0..layouts.spans.len() as u32)
+        .map(|id| Layout::decode(layouts.value(id)))
+        .collect::<Option<Vec<Layout<'_>>>>()
+        .ok_or_else(|| columns.damaged("a layout is not well formed"))?;
+    let names = Names::of(&decoded);
+    let mut sift = Sift { class, sieve, buffer: Vec::new(), chosen: vec![false; columns.rows()] };
+    for (name, second) in names.second.iter().filter(|(name, _)| names.in_columns.contains(*name)) {
+        sift.column(columns, name, &sift.ways(name, second))?;
+    }
+    if names.overflows {
+        sift.overflow(columns, &decoded, &ids, &names)?;
+    }
+    if decoded.iter().any(|layout| layout.fields.is_empty()) {
+        sift.raw(columns, &decoded, &ids)?;
+    }
+    let chosen = (0_u32..).zip(&sift.chosen);
+    Ok(chosen.filter_map(|(row, chosen)| chosen.then_some(row)).collect())
+}
+
+/// What the layouts say of the fields that can hold something. Names are in lower case.
+#[derive(Default)]
+struct Names {
+    /// The second names that readers gave to values of a name.
+    second: BTreeMap<String, BTreeSet<String>>,
+    /// Names with texts in their column.
+    in_columns: BTreeSet<String>,
+    /// Whether there are texts in the overflow.
+    overflows: bool,
+}
+
+impl Names {
+    fn of(layouts: &[Layout<'_>]) -> Self {
+        let mut names = Self::default();
+        for layout in layouts {
+            for field in &layout.fields {
+                names.add(layout, field);
+            }
+        }
+        names
+    }
+
+    fn add(&mut self, layout: &Layout<'_>, field: &LayoutField<'_>) {
+        let original = match field.place {
+            Place::Twin(original) => layout.fields.get(original as usize).unwrap_or(field),
+            _ => field,
+        };
+        let name = original.name.to_ascii_lowercase();
+        if is_text(field.kind) {
+            if matches!(field.place, Place::Column | Place::Both) {
+                self.in_columns.insert(name.clone());
+            }
+            self.overflows |= matches!(field.place, Place::More | Place::Both);
+        }
+        let second = self.second.entry(name).or_default();
+        if matches!(field.place, Place::Twin(_)) {
+            second.insert(field.name.to_ascii_lowercase());
+        }
+    }
+}
+
+/// Observables are looked for in texts; a number, as evidence writes it, is none and no part of one.
+fn is_text(kind: ValueKind) -> bool {
+    matches!(kind, ValueKind::Text | ValueKind::JsonText)
+}
+
+struct Sift<'s> {
+    class: &'s LogSource,
+    sieve: &'s Sieve<'s>,
+    buffer: Vec<u8>,
+    /// Per row.
+    chosen: Vec<bool>,
+}
+
+impl Sift<'_> {
+    fn ways(&self, name: &str, second: &BTreeSet<String>) -> Vec<u32> {
+        let names: Vec<&str> = std::iter::once(name).chain(second.iter().map(String::as_str)).collect();
+        self.sieve.observe().ways(self.class, &names)
+    }
+
+    fn choose(&mut self, row: usize) {
+        if let Some(place) = self.chosen.get_mut(row) {
+            *place = true;
+        }
+    }
+
+    fn column(&mut self, columns: &mut Columns<'_>, name: &str, ways: &[u32]) -> Result<()> {
+        if ways.is_empty() {
+            return Ok(());
+        }
+        let column = columns.open(name)?;
+        let met = self.met(column.distinct()?, ways);
+        if met.iter().any(|met| *met) {
+            let rows = column.whole()?.ids.iter().enumerate();
+            let of_met = rows.filter(|(_, id)| met.get(**id as usize).is_some_and(|met| *met));
+            of_met.for_each(|(row, _)| self.choose(row));
+        }
+        Ok(())
+    }
+
+    /// For each distinct value, whether it meets the sieve.
+    fn met(&mut self, texts: &Texts, ways: &[u32]) -> Vec<bool> {
+        let values = (0..texts.spans.len() as u32).map(|id| texts.value(id));
+        values.map(|value| self.sieve.meets(ways, value, &mut self.buffer)).collect()
+    }
+
+    fn overflow(
+        &mut self,
+        columns: &mut Columns<'_>,
+        layouts: &[Layout<'_>],
+        ids: &[u32],
+        names: &Names,
+    ) -> Result<()> {
+        let ways: Vec<_> = layouts.iter().map(|layout| self.ways_of_overflow(layout, names)).collect();
+        let mores = columns.open(MORE)?.whole()?;
+        let mut known: HashMap<(u32, u32), bool> = HashMap::new();
+        for (row, more) in mores.ids.iter().enumerate().filter(|(_, more)| **more != NONE) {
+            let layout = ids.get(row).copied().unwrap_or(NONE);
+            let met = *known.entry((layout, *more)).or_insert_with(|| {
+                let ways = ways.get(layout as usize).map_or(&[][..], Vec::as_slice);
+                self.meets_one(ways, mores.value(*more))
+            });
+            if met {
+                self.choose(row);
+            }
+        }
+        Ok(())
+    }
+
+    /// For each value in the overflow, how to look at it and whether it is escaped.
+    fn ways_of_overflow(&self, layout: &Layout<'_>, names: &Names) -> Vec<Option<(bool, Vec<u32>)>> {
+        let overflows = layout.fields.iter().filter(|field| matches!(field.place, Place::More | Place::Both));
+        let none = BTreeSet::new();
+        overflows
+            .map(|field| {
+                let name = field.name.to_ascii_lowercase();
+                let ways = || self.ways(&name, names.second.get(&name).unwrap_or(&none));
+                is_text(field.kind).then(|| (field.kind == ValueKind::JsonText, ways()))
+            })
+            .collect()
+    }
+
+    /// Whether any value of an overflow meets the sieve.
+    fn meets_one(&mut self, ways: &[Option<(bool, Vec<u32>)>], mut more: &[u8]) -> bool {
+        let mut text = Vec::new();
+        ways.iter().any(|ways| {
+            let bytes = varint::take_bytes(&mut more).unwrap_or_default();
+            let Some((is_escaped, ways)) = ways else { return false };
+            text.clear();
+            if *is_escaped {
+                json_unescape(bytes, &mut text);
+            } else {
+                text.extend_from_slice(bytes);
+            }
+            self.sieve.meets(ways, &text, &mut self.buffer)
+        })
+    }
+
+    /// Records without fields.
+    fn raw(&mut self, columns: &mut Columns<'_>, layouts: &[Layout<'_>], ids: &[u32]) -> Result<()> {
+        let ways = self.ways("", &BTreeSet::new());
+        let stored = layouts.iter().any(|layout| layout.fields.is_empty() && layout.raw == Raw::Stored);
+        let empty = Texts::default();
+        let raws = if stored { columns.open(RAW)?.whole()? } else { &empty };
+        let met = self.met(raws, &ways);
+        let whole: Vec<bool> = layouts.iter().map(|layout| self.meets_pieces(layout, &ways)).collect();
+        for (row, layout) in ids.iter().enumerate() {
+            let of_row = raws.ids.get(row).and_then(|id| met.get(*id as usize));
+            let is_bare = layouts.get(*layout as usize).is_some_and(|layout| layout.fields.is_empty());
+            let in_pieces = whole.get(*layout as usize).is_some_and(|met| *met);
+            if is_bare && (in_pieces || of_row.is_some_and(|met| *met)) {
+                self.choose(row);
+            }
+        }
+        Ok(())
+    }
+
+    /// A record without fields that is kept in pieces is one piece.
+    fn meets_pieces(&mut self, layout: &Layout<'_>, ways: &[u32]) -> bool {
+        match &layout.raw {
+            Raw::Pieces { pieces, .. } if layout.fields.is_empty() => {
+                self.sieve.meets(ways, &pieces.concat(), &mut self.buffer)
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Rows picked by their values: none is missed that holds what is asked for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use besa_archive::index::{Asked, Observe, Observed, Sieve};
+use besa_archive::{Archive, IngestOptions, Reader, Wanted, Window, Writer};
+use besa_event::observable::ObservableKind;
+use besa_event::{Batch, Dictionary, Keep, LogSource, LogSources, Timestamp, ValueKind};
+use proptest::prelude::*;
+
+use crate::rebuilding::made;
+use crate::support::{DAY, Made, batch, dictionary, scan, shown, with_second_names};
+
+const NAMES: [&str; 9] =
+    ["", "image", "newprocessname", "method", "besa_time", "Ünï", "x", "process", "plain"];
+
+/// Every value under each name of its field is a service's name.
+#[derive(Debug)]
+struct Named;
+
+fn number(name: &str) -> u32 {
+    NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)).unwrap_or(99) as u32
+}
+
+fn key(name: &str, text: &[u8]) -> Vec<u8> {
+    [number(name).to_string().as_bytes(), text].concat()
+}
+
+impl Observe for Named {
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn ways(&self, _: &LogSource, names: &[&str]) -> Vec<u32> {
+        names.iter().map(|name| number(name)).collect()
+    }
+
+    fn observe(&self, way: u32, text: &[u8], _: &mut Vec<u8>, see: &mut dyn FnMut(Observed<'_>)) {
+        let name = NAMES.get(way as usize).copied().unwrap_or("other");
+        see(Observed::Value(ObservableKind::ServiceName, &key(name, text)));
+    }
+}
+
+/// What an event holds that can be asked for.
+fn values(batch: &Batch, number: usize, dictionary: &Dictionary) -> BTreeSet<Vec<u8>> {
+    let event = batch.event(number);
+    let fields =
+        event.fields().filter(|field| matches!(field.value.kind, ValueKind::Text | ValueKind::JsonText));
+    let mut values: BTreeSet<Vec<u8>> =
+        fields.map(|field| key(&event.field_name(dictionary, field.name), &field.value.text())).collect();
+    if event.fields().next().is_none() && !event.raw().is_empty() {
+        values.insert(key("", event.raw()));
+    }
+    values
+}
+
+/// Events of which some value is among every `step`-th of all values: those that the sieve gives,
+/// and those that hold one.
+fn check(
+    batches: &[Batch],
+    dictionary: &Dictionary,
+    sources: &LogSources,
+    step: usize,
+    window: Window,
+) -> (usize, usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = folder.path().display().to_string();
+    let writer = Writer::open(&url, Some(Arc::new(Named))).unwrap();
+    let mut ingest = writer.ingest(IngestOptions { memory: 1 << 16, ..IngestOptions::default() }).unwrap();
+    batches.iter().for_each(|batch| ingest.append(batch, dictionary, sources, Timestamp(DAY)).unwrap());
+    ingest.flush(Timestamp(DAY)).unwrap();
+    let archive = Archive::open(&url).unwrap();
+
+    let of_events = batches.iter().flat_map(|batch| (0..batch.len()).map(move |number| (batch, number)));
+    let all: BTreeSet<Vec<u8>> =
+        of_events.clone().flat_map(|(batch, number)| values(batch, number, dictionary)).collect();
+    let asked_for: BTreeSet<&[u8]> = all.iter().step_by(step).map(Vec::as_slice).collect();
+    let asked = Asked::new(asked_for.iter().map(|value| (ObservableKind::ServiceName, *value)));
+    let sieve = Sieve::new(&Named, &asked);
+
+    let holding: Vec<String> = of_events
+        .filter(|(batch, number)| window.holds(batch.event(*number).time().map(|time| time.at.0)))
+        .filter(|(batch, number)| {
+            values(batch, *number, dictionary).iter().any(|value| asked_for.contains(value.as_slice()))
+        })
+        .map(|(batch, number)| shown(batch.event(number), dictionary, sources))
+        .collect();
+    let inner = LogSources::new();
+    let mut reader = Reader::new(&archive, window, dictionary, &inner);
+    let wanted = Wanted { keep: Keep::Everything, raw: true };
+    let (mut sifted, mut inside) = (BTreeSet::new(), 0);
+    for file in archive.manifest().files.values() {
+        for group in 0..file.groups.len() {
+            inside += reader
+                .sift(file, group, wanted, &sieve, &mut |batch| {
+                    sifted.extend(batch.events().map(|event| shown(event, dictionary, &inner)));
+                    Ok(())
+                })
+                .unwrap();
+        }
+    }
+    let (all, _) = scan(&archive, window, dictionary);
+    assert_eq!(inside, all.len() as u64);
+    assert!(sifted.iter().all(|event| all.binary_search(event).is_ok()), "an event that is not there");
+    let missed: Vec<_> = holding.iter().filter(|event| !sifted.contains(*event)).collect();
+    assert!(missed.is_empty(), "{missed:#?} of {asked_for:?}");
+    (sifted.len(), holding.iter().collect::<BTreeSet<_>>().len())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn no_event_is_missed(made in prop::collection::vec(made(), 0..40), step in 1_usize..30, cut in any::<bool>()) {
+        let (dictionary, sources) = (dictionary(), LogSources::new());
+        let batches = [batch("a.log", &made, &dictionary, &sources)];
+        let window = if cut { Window { from: Some(-DAY), to: Some(DAY / 2) } } else { Window::default() };
+        check(&batches, &dictionary, &sources, step, window);
+    }
+}
+
+#[test]
+fn few_events_are_picked_of_many() {
+    let (dictionary, sources) = (dictionary(), LogSources::new());
+    let field = |name: &str, kind, value: String| (name.to_owned(), kind, value.into_bytes());
+    // Distinct values, values that repeat, and a second value of a name, which is in the overflow.
+    let made: Vec<Made> = (0..3_000_u32)
+        .map(|n| Made {
+            time: Some(i64::from(n)),
+            fields: vec![
+                field("method", 1, format!("a\\\\{}", n % 700)),
+                field("x", 0, n.to_string()),
+                field("x", 1, format!("more{}", n % 900)),
+            ],
+            ..Made::default()
+        })
+        .collect();
+    let batches = [batch("a.log", &made, &dictionary, &sources)];
+    for step in [1_000, 40] {
+        let (sifted, holding) = check(&batches, &dictionary, &sources, step, Window::default());
+        assert_eq!(sifted, holding, "every {step}th value");
+        assert!(sifted > 0 && sifted < 1_000);
+    }
+    let bare = [Made { raw: true, ..Made::default() }, Made::default()];
+    check(&[batch("b.log", &bare, &dictionary, &sources)], &dictionary, &sources, 1, Window::default());
+}
+
+#[test]
+fn a_value_is_found_under_its_second_name() {
+    let (dictionary, sources) = (dictionary(), LogSources::new());
+    let batches = [with_second_names("a.log", 300, &dictionary, &sources)];
+    let (sifted, holding) = check(&batches, &dictionary, &sources, 7, Window::default());
+    assert_eq!(sifted, holding);
+}
