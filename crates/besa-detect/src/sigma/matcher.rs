@@ -6,7 +6,7 @@ use besa_event::{Dictionary, DictionaryBuilder, Event, LogSourceId, LogSources, 
 use besa_sigma::Rule;
 
 use super::index::{Entry, FieldIndex, IndexScratch};
-use super::leaf::{LeafId, LeafKind, field_ref_holds};
+use super::leaf::{Leaf, LeafId, LeafKind, field_ref_holds};
 use super::memo::{Key, Memo, VALUE_LEN_BYTES_MAX};
 use super::plan::{NO_MEMO, Plan, Shared, Slot};
 use super::program::{CompileError, Compiler, Expr, Program};
@@ -219,6 +219,13 @@ impl SigmaMatcher {
     }
 
     fn leaf_holds(&self, id: LeafId, event: Event<'_>, plan: &Plan, state: &mut State) -> bool {
+        // The leaf itself is far away in memory.
+        if state.is_known(id) {
+            return true;
+        }
+        if state.failed[id.index()] == state.round {
+            return false;
+        }
         let leaf = &self.program.leaves[id.index()];
         let own = |field: &besa_event::Field| leaf.field.is_none_or(|name| name == field.name);
         let mut fields = event.raw_fields().iter().filter(|field| own(field));
@@ -230,19 +237,19 @@ impl SigmaMatcher {
                 comparable(field)
                     .any(|value| comparable(*other).any(|other| field_ref_holds(value, other, *how, *cased)))
             }),
-            _ => self.value_passes(id, event, plan, state),
+            _ => self.value_passes(id, leaf, event, plan, state),
         }
     }
 
     /// Whether a value of the leaf's field passes (or any value, for a keyword).
-    fn value_passes(&self, id: LeafId, event: Event<'_>, plan: &Plan, state: &mut State) -> bool {
-        if state.is_known(id) {
-            return true;
-        }
-        if state.failed[id.index()] == state.round {
-            return false;
-        }
-        let leaf = &self.program.leaves[id.index()];
+    fn value_passes(
+        &self,
+        id: LeafId,
+        leaf: &Leaf,
+        event: Event<'_>,
+        plan: &Plan,
+        state: &mut State,
+    ) -> bool {
         if let Some(field) = leaf.field
             && let Some(number) = plan.slot(field)
             && state.answered[number] != state.round

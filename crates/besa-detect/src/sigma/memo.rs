@@ -1,10 +1,16 @@
 //! Remembers which tests a value passed.
 //!
 //! Logs repeat themselves: nine of ten values of a field have been seen shortly before. Values and
-//! results lie in two rings in which the newest overwrite the oldest, and sets of four records say
+//! results lie in two rings in which the newest overwrite the oldest, and sets of four places say
 //! where; so a memo has one size for ever and nothing is ever cleared or grown. Positions in the
-//! rings are counted from the beginning of all writing, so a record knows whether what it points
-//! at is still there. The hash is seeded per worker, so that nobody can choose values that collide.
+//! rings are counted from the beginning of all writing, so it is known whether what they point at
+//! is still there. The hash is seeded per worker, so that nobody can choose values that collide.
+//!
+//! ```text
+//! places   [tag, position] × 4       half a cache line; all sets fit into the second-level cache
+//! values   [head][value]             one stretch for all that a hit without results needs
+//! results  [entries]
+//! ```
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -13,9 +19,10 @@ use foldhash::quality::RandomState;
 
 use super::index::Entry;
 
-/// Sets of records; a power of two.
+/// Sets of places; a power of two.
 const SETS: usize = 1 << 13;
 const WAYS: usize = 4;
+/// Powers of two.
 const VALUES_LEN_BYTES: usize = 2 << 20;
 const ENTRIES_LEN: usize = 1 << 17;
 /// Longer values repeat too seldom to be worth their place.
@@ -23,28 +30,19 @@ pub(crate) const VALUE_LEN_BYTES_MAX: usize = 2_048;
 /// More results for one value than an ordinary rule set can have.
 const RESULTS_MAX: usize = 1 << 12;
 
-/// Values of one worker. Memory: 3.5 MiB once something was put.
+/// Values of one worker. Memory: 2.75 MiB once something was put.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     seed: RandomState,
     /// Shape: `SETS` × `WAYS`; empty until the first `put`.
-    records: Vec<Record>,
+    places: Vec<[Place; WAYS]>,
     values: Ring<u8>,
     entries: Ring<Entry>,
 }
 
+/// Position in the ring, and below it 16 bits of the hash; zero is none.
 #[derive(Clone, Copy, Debug, Default)]
-struct Record {
-    value_at: u64,
-    entries_at: u64,
-    /// Upper half of the hash.
-    hash: u32,
-    value_len: u16,
-    entries_len: u16,
-    slot: u16,
-    escaped: bool,
-    used: bool,
-}
+struct Place(u64);
 
 /// What to look a value up by.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +51,44 @@ pub(crate) struct Key<'a> {
     pub(crate) value: Value<'a>,
 }
 
+/// What stands before a value: all by which keys differ but the bytes, and the results.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    slot: u16,
+    value_len: u16,
+    is_escaped: bool,
+    results_len: u16,
+    results_at: u64,
+}
+
+const HEAD_LEN: usize = 15;
+
+impl Head {
+    fn to_bytes(self) -> [u8; HEAD_LEN] {
+        let mut bytes = [0; HEAD_LEN];
+        bytes[..2].copy_from_slice(&self.slot.to_le_bytes());
+        bytes[2..4].copy_from_slice(&self.value_len.to_le_bytes());
+        bytes[4] = u8::from(self.is_escaped);
+        bytes[5..7].copy_from_slice(&self.results_len.to_le_bytes());
+        bytes[7..].copy_from_slice(&self.results_at.to_le_bytes());
+        bytes
+    }
+
+    #[inline]
+    fn from_bytes(bytes: &[u8; HEAD_LEN]) -> Self {
+        let [a, b, c, d, is_escaped, e, f, at @ ..] = *bytes;
+        Self {
+            slot: u16::from_le_bytes([a, b]),
+            value_len: u16::from_le_bytes([c, d]),
+            is_escaped: is_escaped != 0,
+            results_len: u16::from_le_bytes([e, f]),
+            results_at: u64::from_le_bytes(at),
+        }
+    }
+}
+
 impl Key<'_> {
-    fn escaped(self) -> bool {
+    fn is_escaped(self) -> bool {
         self.value.kind == ValueKind::JsonText
     }
 }
@@ -67,10 +101,23 @@ impl Memo {
             return None;
         }
         let hash = self.hash(key);
-        let set = set_of(hash);
-        let records = self.records.get(set..set + WAYS)?;
-        let record = records.iter().find(|record| self.is_of(record, hash, key))?;
-        self.entries.get(record.entries_at, usize::from(record.entries_len))
+        let places = self.places.get(set_of(hash))?;
+        let may_be = |place: &&Place| place.0 as u16 == tag(hash);
+        places.iter().filter(may_be).find_map(|place| self.results(*place, key))
+    }
+
+    /// The results behind a place, if it is this key's.
+    #[inline]
+    fn results(&self, place: Place, key: Key<'_>) -> Option<&[Entry]> {
+        let (head, rest) = self.values.from(place.0 >> 16)?.split_first_chunk()?;
+        let head = Head::from_bytes(head);
+        let value = rest.get(..usize::from(head.value_len))?;
+        let is_it = head.slot == key.slot && head.is_escaped == key.is_escaped() && value == key.value.bytes;
+        match usize::from(head.results_len) {
+            _ if !is_it => None,
+            0 => Some(&[]),
+            len => self.entries.from(head.results_at)?.get(..len),
+        }
     }
 
     /// Remembers what a value passed.
@@ -78,41 +125,33 @@ impl Memo {
         if key.value.bytes.len() > VALUE_LEN_BYTES_MAX || entries.len() > RESULTS_MAX {
             return;
         }
-        if self.records.is_empty() {
-            self.records = vec![Record::default(); SETS * WAYS];
-            self.values.cells = vec![0; VALUES_LEN_BYTES];
-            self.entries.cells = vec![0; ENTRIES_LEN];
+        if self.places.is_empty() || self.values.is_worn_out() {
+            self.places = vec![[Place::default(); WAYS]; SETS];
+            self.values = Ring::new(VALUES_LEN_BYTES);
+            self.entries = Ring::new(ENTRIES_LEN);
         }
-        let hash = self.hash(key);
-        let record = Record {
-            value_at: self.values.push(key.value.bytes),
-            entries_at: self.entries.push(entries),
-            hash: upper(hash),
-            value_len: u16::try_from(key.value.bytes.len()).unwrap_or(u16::MAX),
-            entries_len: u16::try_from(entries.len()).unwrap_or(u16::MAX),
+        let results_at = self.entries.begin(entries.len());
+        self.entries.push(entries);
+        let head = Head {
             slot: key.slot,
-            escaped: key.escaped(),
-            used: true,
+            value_len: u16::try_from(key.value.bytes.len()).unwrap_or(u16::MAX),
+            is_escaped: key.is_escaped(),
+            results_len: u16::try_from(entries.len()).unwrap_or(u16::MAX),
+            results_at,
         };
-        let set = set_of(hash);
-        let records = &mut self.records[set..set + WAYS];
-        records.rotate_right(1);
-        records[0] = record;
-    }
-
-    #[inline]
-    fn is_of(&self, record: &Record, hash: u64, key: Key<'_>) -> bool {
-        record.hash == upper(hash)
-            && record.used
-            && record.slot == key.slot
-            && record.escaped == key.escaped()
-            && self.values.get(record.value_at, usize::from(record.value_len)) == Some(key.value.bytes)
+        let at = self.values.begin(HEAD_LEN + key.value.bytes.len());
+        self.values.push(&head.to_bytes());
+        self.values.push(key.value.bytes);
+        let hash = self.hash(key);
+        let places = &mut self.places[set_of(hash)];
+        places.rotate_right(1);
+        places[0] = Place(at << 16 | u64::from(tag(hash)));
     }
 
     #[inline]
     fn hash(&self, key: Key<'_>) -> u64 {
         let mut hasher = self.seed.build_hasher();
-        hasher.write_u32(u32::from(key.slot) << 1 | u32::from(key.escaped()));
+        hasher.write_u32(u32::from(key.slot) << 1 | u32::from(key.is_escaped()));
         hasher.write(key.value.bytes);
         hasher.finish()
     }
@@ -120,12 +159,12 @@ impl Memo {
 
 #[inline]
 fn set_of(hash: u64) -> usize {
-    (hash as usize & (SETS - 1)) * WAYS
+    hash as usize & (SETS - 1)
 }
 
 #[inline]
-fn upper(hash: u64) -> u32 {
-    (hash >> 32) as u32
+fn tag(hash: u64) -> u16 {
+    (hash >> 48) as u16
 }
 
 /// The last so many cells written; a stretch never wraps around the end.
@@ -133,33 +172,44 @@ fn upper(hash: u64) -> u32 {
 struct Ring<T> {
     /// A power of two of cells.
     cells: Vec<T>,
-    /// Cells written or skipped since the beginning.
+    /// Cells written or skipped since the beginning, which stands one round behind zero: nothing
+    /// was ever written at zero.
     written: u64,
 }
 
-impl<T: Copy> Ring<T> {
-    /// Writes a stretch, far shorter than the ring, and returns its position.
-    fn push(&mut self, stretch: &[T]) -> u64 {
-        let len = self.cells.len();
-        let mut start = self.written as usize & (len - 1);
-        if start + stretch.len() > len {
-            self.written += (len - start) as u64;
-            start = 0;
-        }
-        self.cells[start..start + stretch.len()].copy_from_slice(stretch);
-        let at = self.written;
-        self.written += stretch.len() as u64;
-        at
+impl<T: Copy + Default> Ring<T> {
+    fn new(len: usize) -> Self {
+        Self { cells: vec![T::default(); len], written: len as u64 }
     }
 
-    /// A stretch, unless it has been overwritten.
+    /// Whether positions are about to need more bits than a place has.
+    fn is_worn_out(&self) -> bool {
+        self.written >> 47 != 0
+    }
+
+    /// Makes sure that the next so many cells, far fewer than the ring has, lie in one stretch;
+    /// returns its position.
+    fn begin(&mut self, len: usize) -> u64 {
+        let start = self.written as usize & (self.cells.len() - 1);
+        if start + len > self.cells.len() {
+            self.written += (self.cells.len() - start) as u64;
+        }
+        self.written
+    }
+
+    fn push(&mut self, stretch: &[T]) {
+        let start = self.written as usize & (self.cells.len() - 1);
+        self.cells[start..start + stretch.len()].copy_from_slice(stretch);
+        self.written += stretch.len() as u64;
+    }
+
+    /// What was written from a position on, unless it has been overwritten.
     #[inline]
-    fn get(&self, at: u64, len: usize) -> Option<&[T]> {
+    fn from(&self, at: u64) -> Option<&[T]> {
         if self.written - at > self.cells.len() as u64 {
             return None;
         }
-        let start = at as usize & (self.cells.len() - 1);
-        self.cells.get(start..start + len)
+        self.cells.get(at as usize & (self.cells.len() - 1)..)
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Program {
 pub(crate) struct CompiledRule {
     pub(crate) logsource: Logsource,
     pub(crate) expr: Expr,
-    /// The same, but of each conjunction first what is least likely to hold.
+    /// The same, flat, and of each conjunction first what is least likely to hold.
     pub(crate) rarest_first: Expr,
     /// Leaves one of which holds whenever the rule does. `None`: the rule can hold without any
     /// leaf that looks at a value, so it is evaluated for every event of its log source.
@@ -168,21 +168,30 @@ fn trigger(expr: &Expr, leaves: &[Leaf]) -> Option<(u64, Vec<LeafId>)> {
     }
 }
 
-/// An expression whose conjunctions are ordered by [`cost`], what has none behind.
+/// An expression whose conjunctions are ordered by [`cost`], what has none behind; and as flat as
+/// it can be, since each level is a place in memory of its own.
 fn rarest_first(expr: &Expr, leaves: &[Leaf]) -> Expr {
-    let each = |members: &[Expr]| -> Vec<Expr> {
-        members.iter().map(|member| rarest_first(member, leaves)).collect()
+    let (members, is_all) = match expr {
+        Expr::All(members) => (members, true),
+        Expr::Any(members) => (members, false),
+        Expr::Not(inner) => return Expr::Not(Box::new(rarest_first(inner, leaves))),
+        Expr::Leaf(id) => return Expr::Leaf(*id),
     };
-    match expr {
-        Expr::All(members) => {
-            let mut members = each(members);
-            members.sort_by_cached_key(|member| trigger(member, leaves).map_or(u64::MAX, |(cost, _)| cost));
-            Expr::All(members.into())
+    let mut flat = Vec::with_capacity(members.len());
+    for member in members {
+        match (rarest_first(member, leaves), is_all) {
+            (Expr::All(inner), true) | (Expr::Any(inner), false) => flat.extend(inner),
+            (member, _) => flat.push(member),
         }
-        Expr::Any(members) => Expr::Any(each(members).into()),
-        Expr::Not(inner) => Expr::Not(Box::new(rarest_first(inner, leaves))),
-        Expr::Leaf(id) => Expr::Leaf(*id),
     }
+    if flat.len() == 1 {
+        return flat.remove(0);
+    }
+    if !is_all {
+        return Expr::Any(flat.into());
+    }
+    flat.sort_by_cached_key(|member| trigger(member, leaves).map_or(u64::MAX, |(cost, _)| cost));
+    Expr::All(flat.into())
 }
 
 /// What stands in many values of ordinary logs, and so tells little of an event however long it is;
