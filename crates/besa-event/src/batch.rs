@@ -402,18 +402,33 @@ impl<'a> Event<'a> {
         inside.then(|| inner.start - raw.start..inner.end - raw.start)
     }
 
-    /// The shortest stretches of the evidence's bytes and of the decoded bytes in which all of its
-    /// values lie. What else lies there belongs to no value, or to another event.
-    #[must_use]
-    pub fn stretches(self) -> [&'a [u8]; 2] {
-        let mut ranges = [(usize::MAX, 0); 2];
+    /// Whether a test holds of one of some stretches of bytes in which all of its values lie. Values
+    /// that lie near each other share a stretch; what else lies in it belongs to no value, or to
+    /// another event.
+    pub fn any_stretch(self, mut test: impl FnMut(&'a [u8]) -> bool) -> bool {
+        /// Bytes between two values of one stretch: names and signs of most formats.
+        const GAP_MAX: usize = 256;
+        // Of the evidence's bytes and of the decoded bytes.
+        let arenas: [&[u8]; 2] = [&self.batch.bytes, &self.batch.decoded];
+        let mut open = [0..0, 0..0];
         for field in self.raw_fields().iter().filter(|field| !field.span.is_empty()) {
-            let range = field.span.range();
-            let (start, end) = &mut ranges[usize::from(field.span.start & DECODED != 0)];
-            (*start, *end) = ((*start).min(range.start), (*end).max(range.end));
+            let (range, which) = (field.span.range(), usize::from(field.span.start & DECODED != 0));
+            let stretch: &mut Range<usize> = &mut open[which];
+            if range.start <= stretch.end + GAP_MAX
+                && stretch.start <= range.end + GAP_MAX
+                && !Range::is_empty(stretch)
+            {
+                *stretch = stretch.start.min(range.start)..stretch.end.max(range.end);
+            } else {
+                let before = std::mem::replace(stretch, range);
+                if !Range::is_empty(&before) && test(arenas[which].get(before).unwrap_or_default()) {
+                    return true;
+                }
+            }
         }
-        let [bytes, decoded] = ranges.map(|(start, end)| start..end);
-        [self.batch.bytes.get(bytes).unwrap_or_default(), self.batch.decoded.get(decoded).unwrap_or_default()]
+        arenas.into_iter().zip(open).any(|(arena, stretch)| {
+            !Range::is_empty(&stretch) && test(arena.get(stretch).unwrap_or_default())
+        })
     }
 
     /// Its fields in the order of the record.
@@ -456,6 +471,37 @@ impl<'a> Event<'a> {
 mod tests {
     use super::*;
     use crate::LogSource;
+
+    #[test]
+    fn stretches_hold_every_value_and_little_else() {
+        let (dictionary, sources) = (Dictionary::builder().build(), LogSources::new());
+        let mut batch = Batch::default();
+        let text = |range: Range<usize>| range.map(|at| (at % 251) as u8).collect::<Vec<u8>>();
+        batch.reset(Origin::new("-"), 0, text(0..5_000));
+        batch.append(&text(0..5_000));
+        let decoded =
+            |range: Range<usize>| Span { start: range.start as u32 | DECODED, len: range.len() as u32 };
+        let spans = [
+            Span::new(1_000..1_010),
+            decoded(10..20),
+            Span::new(1_100..1_200),
+            decoded(4_000..4_001),
+            Span::default(),
+            Span::new(990..995),
+            decoded(12..15),
+            Span::new(3_000..3_001),
+        ];
+        spans.into_iter().for_each(|span| batch.push_field(FieldId(0), ValueKind::Text, span));
+        batch.end_event(&dictionary, &sources, Head::default());
+        let mut stretches = Vec::new();
+        assert!(!batch.event(0).any_stretch(|stretch| {
+            stretches.push(stretch.to_vec());
+            false
+        }));
+        let expected = [10..20, 4_000..4_001, 990..1_200, 3_000..3_001, 12..15].map(text);
+        assert_eq!(stretches, expected);
+        assert!(batch.event(0).any_stretch(|stretch| stretch.len() == 1));
+    }
 
     #[test]
     fn events_read_from_both_buffers_and_aliases_are_added() {

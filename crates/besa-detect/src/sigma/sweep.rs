@@ -1,8 +1,9 @@
 //! Says of a whole event at once that no keyword can occur in it.
 //!
 //! Keywords look at every value, which for a long record is most of the work. The values of an
-//! event lie close together in the buffers of its batch, so one sweep over that stretch answers
-//! for all of them, and only if it meets something the values are looked at one by one.
+//! event lie close together in the buffers of its batch (but for texts of a template, which all its
+//! events share), so a sweep over one stretch or a few answers for all of them, and only if it meets
+//! something the values are looked at one by one.
 //!
 //! Soundness: the sweep looks for a piece of each needed literal in bytes as they stand, with
 //! ASCII letters folded. Pieces hold only characters that JSON has no short escape for; an escape
@@ -21,8 +22,6 @@ use super::leaf::{Leaf, LeafId};
 const ESCAPES: [&[u8]; 3] = [br"\u00", br"\u017f", br"\u212a"];
 /// The same two characters as UTF-8.
 const FOLDING_TO_ASCII: [&[u8]; 2] = ["\u{17f}".as_bytes(), "\u{212a}".as_bytes()];
-/// A stretch much longer than its values holds those of other events.
-const STRETCH_LEN_BYTES_MAX: usize = 1 << 16;
 
 /// Searches stretches of events for what any of the keywords needs.
 #[derive(Debug)]
@@ -47,10 +46,7 @@ impl Sweep {
 
     /// Whether a keyword may occur in the event; `false` is certain.
     pub(crate) fn may_hold(&self, event: Event<'_>) -> bool {
-        event.stretches().into_iter().any(|stretch| {
-            if stretch.len() > STRETCH_LEN_BYTES_MAX {
-                return true;
-            }
+        event.any_stretch(|stretch| {
             let met = self.gate.meets(stretch);
             met.literal
                 || !met.is_ascii && FOLDING_TO_ASCII.iter().any(|each| memmem::find(stretch, each).is_some())
