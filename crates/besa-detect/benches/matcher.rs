@@ -5,7 +5,9 @@
 //! events are looked for in `../shared` beside the checkout (or `BESA_SHARED`), and without them
 //! nothing is measured. Rules beyond SigmaHQ's own are copies in which every literal of four bytes
 //! or more has one letter changed: other literals that share most of their bytes with real values,
-//! which is harder than foreign ones. `unrouted` lets each rule look at every event.
+//! which is harder than foreign ones. `with others` adds instead SigmaHQ's rules for everything but
+//! Windows, and its deprecated ones, each with the log source of a rule for Windows: foreign rules,
+//! of which there are no more. `unrouted` lets each rule look at every event.
 
 #![allow(clippy::print_stderr, reason = "what is measured, and that it cannot be, goes there")]
 
@@ -48,13 +50,26 @@ fn yaml_files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-/// Texts of SigmaHQ's rules for Windows, in the order of their paths.
-fn rule_files() -> Option<Vec<(String, Vec<u8>)>> {
+/// SigmaHQ's rules for Windows, and its other ones.
+const WINDOWS: &[&str] = &["rules/windows", "rules-emerging-threats", "rules-threat-hunting"];
+const OTHERS: &[&str] = &[
+    "rules/application",
+    "rules/category",
+    "rules/cloud",
+    "rules/identity",
+    "rules/linux",
+    "rules/macos",
+    "rules/network",
+    "rules/web",
+    "rules-compliance",
+    "deprecated",
+];
+
+/// Texts of rules in these folders, in the order of their paths.
+fn rule_files(folders: &[&str]) -> Option<Vec<(String, Vec<u8>)>> {
+    let root = shared("corpora/sigma")?;
     let mut files = Vec::new();
-    yaml_files(&shared("corpora/sigma/rules/windows")?, &mut files);
-    for folder in ["rules-emerging-threats", "rules-threat-hunting"] {
-        yaml_files(&shared("corpora/sigma")?.join(folder), &mut files);
-    }
+    folders.iter().for_each(|folder| yaml_files(&root.join(folder), &mut files));
     files.sort();
     Some(files)
 }
@@ -82,6 +97,13 @@ fn many(rules: &[Rule], count: usize) -> Vec<Rule> {
         }
     }
     out
+}
+
+/// The rules, and others with the log sources of these.
+fn with_others(rules: &[Rule], others: Vec<Rule>) -> Vec<Rule> {
+    let logsources = rules.iter().map(|rule| rule.logsource.clone()).cycle();
+    let moved = others.into_iter().zip(logsources).map(|(rule, logsource)| Rule { logsource, ..rule });
+    rules.iter().cloned().chain(moved).collect()
 }
 
 fn mutate_selection(selection: &mut Selection, seed: &mut u64) {
@@ -172,10 +194,10 @@ impl Matching {
 }
 
 fn matching(criterion: &mut Criterion<ProcessorTime>) {
-    let (Some(files), Some(evidence)) = (rule_files(), shared("corpora/otrf-security-datasets")) else {
-        return;
-    };
+    let files = (rule_files(WINDOWS), rule_files(OTHERS), shared("corpora/otrf-security-datasets"));
+    let (Some(files), Some(others), Some(evidence)) = files else { return };
     let rules = load(&files).rules;
+    let all = with_others(&rules, load(&others).rules);
     let unrouted = |rules: &[Rule]| -> Vec<Rule> {
         let each = rules.iter().cloned();
         each.map(|rule| Rule { logsource: Logsource::default(), ..rule }).collect()
@@ -184,6 +206,7 @@ fn matching(criterion: &mut Criterion<ProcessorTime>) {
         ("100".to_owned(), some(&rules, 100)),
         ("1000".to_owned(), some(&rules, 1_000)),
         (format!("all {}", rules.len()), rules.clone()),
+        (format!("{} with others", all.len()), all),
         ("10000".to_owned(), many(&rules, 10_000)),
         ("100 unrouted".to_owned(), unrouted(&some(&rules, 100))),
         (format!("all {} unrouted", rules.len()), unrouted(&rules)),
@@ -204,7 +227,7 @@ fn matching(criterion: &mut Criterion<ProcessorTime>) {
 }
 
 fn start(criterion: &mut Criterion<ProcessorTime>) {
-    let Some(files) = rule_files() else { return };
+    let Some(files) = rule_files(WINDOWS) else { return };
     let set = load(&files);
     let mut group = criterion.benchmark_group("start");
     group.sample_size(10).throughput(Throughput::Elements(set.rules.len() as u64));

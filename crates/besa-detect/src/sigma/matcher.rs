@@ -254,7 +254,7 @@ impl SigmaMatcher {
             && let Some(number) = plan.slot(field)
             && state.answered[number] != state.round
             && !(plan.fields[number].is_small() && are_short(event, field))
-            && let Some(passes) = state.values.pass(event, field, &leaf.kind)
+            && let Some(passes) = state.values.pass(event, field, (id, &leaf.kind))
         {
             let cells = if passes { &mut state.leaf } else { &mut state.failed };
             cells[id.index()] = state.round;

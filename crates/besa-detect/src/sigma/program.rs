@@ -49,6 +49,8 @@ pub(crate) enum Expr {
 pub(crate) struct Compiler {
     program: Program,
     known: HashMap<(Option<FieldId>, LeafKey), LeafId>,
+    /// Per leaf its [`cost`]; `None` for one that looks at no value.
+    costs: Vec<Option<u64>>,
 }
 
 impl Compiler {
@@ -57,8 +59,8 @@ impl Compiler {
         let compiled = self.condition(&rule.condition, rule, names);
         let failure = compiled.as_ref().err().cloned();
         let expr = compiled.unwrap_or_else(|_| Expr::Any(Box::new([])));
-        let trigger = trigger(&expr, &self.program.leaves).map(|(_, leaves)| leaves.into());
-        let rarest_first = rarest_first(&expr, &self.program.leaves);
+        let trigger = trigger(&expr, &self.costs).map(|(_, leaves)| leaves.into());
+        let rarest_first = rarest_first(&expr, &self.costs);
         self.program.rules.push(CompiledRule {
             logsource: rule.logsource.clone(),
             expr,
@@ -137,6 +139,7 @@ impl Compiler {
         }
         let kind = key.1.compile()?;
         let id = LeafId(u32::try_from(self.program.leaves.len()).map_err(|_| "too many tests")?);
+        self.costs.push(kind.looks_at_value().then(|| cost(&kind)));
         self.program.leaves.push(Leaf { field, kind });
         self.known.insert(key, id);
         Ok(id)
@@ -146,19 +149,16 @@ impl Compiler {
 /// The cheapest set of leaves one of which must hold, with its cost. Sound because each step only
 /// weakens: of a conjunction any member will do, of a disjunction every member is needed, and
 /// nothing is concluded from a negation.
-fn trigger(expr: &Expr, leaves: &[Leaf]) -> Option<(u64, Vec<LeafId>)> {
+fn trigger(expr: &Expr, costs: &[Option<u64>]) -> Option<(u64, Vec<LeafId>)> {
     match expr {
-        Expr::Leaf(id) => {
-            let leaf = leaves.get(id.index())?;
-            leaf.kind.looks_at_value().then(|| (cost(leaf), vec![*id]))
-        }
+        Expr::Leaf(id) => costs.get(id.index())?.map(|cost| (cost, vec![*id])),
         Expr::All(members) => {
-            members.iter().filter_map(|member| trigger(member, leaves)).min_by_key(|(cost, _)| *cost)
+            members.iter().filter_map(|member| trigger(member, costs)).min_by_key(|(cost, _)| *cost)
         }
         Expr::Any(members) => {
             let mut sum = (0_u64, Vec::new());
             for member in members {
-                let (cost, ids) = trigger(member, leaves)?;
+                let (cost, ids) = trigger(member, costs)?;
                 sum.0 = sum.0.saturating_add(cost);
                 sum.1.extend(ids);
             }
@@ -170,16 +170,16 @@ fn trigger(expr: &Expr, leaves: &[Leaf]) -> Option<(u64, Vec<LeafId>)> {
 
 /// An expression whose conjunctions are ordered by [`cost`], what has none behind; and as flat as
 /// it can be, since each level is a place in memory of its own.
-fn rarest_first(expr: &Expr, leaves: &[Leaf]) -> Expr {
+fn rarest_first(expr: &Expr, costs: &[Option<u64>]) -> Expr {
     let (members, is_all) = match expr {
         Expr::All(members) => (members, true),
         Expr::Any(members) => (members, false),
-        Expr::Not(inner) => return Expr::Not(Box::new(rarest_first(inner, leaves))),
+        Expr::Not(inner) => return Expr::Not(Box::new(rarest_first(inner, costs))),
         Expr::Leaf(id) => return Expr::Leaf(*id),
     };
     let mut flat = Vec::with_capacity(members.len());
     for member in members {
-        match (rarest_first(member, leaves), is_all) {
+        match (rarest_first(member, costs), is_all) {
             (Expr::All(inner), true) | (Expr::Any(inner), false) => flat.extend(inner),
             (member, _) => flat.push(member),
         }
@@ -190,7 +190,7 @@ fn rarest_first(expr: &Expr, leaves: &[Leaf]) -> Expr {
     if !is_all {
         return Expr::Any(flat.into());
     }
-    flat.sort_by_cached_key(|member| trigger(member, leaves).map_or(u64::MAX, |(cost, _)| cost));
+    flat.sort_by_cached_key(|member| trigger(member, costs).map_or(u64::MAX, |(cost, _)| cost));
     Expr::All(flat.into())
 }
 
@@ -239,9 +239,9 @@ fn telling_len(text: &[u8]) -> usize {
 
 /// How often a leaf may be expected to hold, as a relative weight: long literals are rare, short
 /// ones, commonplaces and numbers common, ranges and wildcards alone nearly always.
-fn cost(leaf: &Leaf) -> u64 {
+fn cost(kind: &LeafKind) -> u64 {
     let literal = |text: &[u8]| 4_000_u64 / (telling_len(text) as u64 + 1).pow(2).min(4_000) + 1;
-    match &leaf.kind {
+    match kind {
         // An event id is a number or a short word: it says what nearly all events of a kind share.
         LeafKind::Exact { text, .. } => literal(text) / 2 + 1,
         LeafKind::Part { text, at, .. } if *at != PartAt::Anywhere => literal(text) * 3 / 4 + 1,

@@ -6,11 +6,14 @@
 //! past it the index answers for all at once, so a value costs twice the index at most, however many
 //! rules ask.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use besa_event::{Event, FieldId};
+use foldhash::fast::RandomState;
+use memchr::memmem::Finder;
 
-use super::leaf::LeafKind;
+use super::leaf::{LeafId, LeafKind, PartAt};
 use super::matcher::is_comparable;
 use crate::text::fold_into;
 
@@ -26,7 +29,12 @@ pub(crate) struct Values {
     /// What was unescaped, and every value folded.
     texts: Vec<u8>,
     folded: Vec<u8>,
+    /// Prepared searches, kept from event to event: at most one for each test.
+    finders: HashMap<LeafId, Finder<'static>, RandomState>,
 }
+
+/// In shorter values a part is looked for without preparation.
+const FINDER_VALUE_LEN_BYTES_MIN: usize = 64;
 
 #[derive(Debug)]
 struct Tested {
@@ -57,7 +65,12 @@ impl Values {
     }
 
     /// Whether one of the values of a field passes a test; `None` once its budget is spent.
-    pub(crate) fn pass(&mut self, event: Event<'_>, field: FieldId, kind: &LeafKind) -> Option<bool> {
+    pub(crate) fn pass(
+        &mut self,
+        event: Event<'_>,
+        field: FieldId,
+        (id, kind): (LeafId, &LeafKind),
+    ) -> Option<bool> {
         let number = match self.fields.iter().position(|tested| tested.field == field) {
             Some(number) => number,
             None => self.prepare(event, field),
@@ -68,12 +81,22 @@ impl Values {
         }
         tested.tests += 1;
         let fields = event.raw_fields();
+        let (texts, all_folded, finders) = (&self.texts, &self.folded, &mut self.finders);
         Some(self.values[tested.values.clone()].iter().any(|value| {
             let text = match &value.text {
-                Some(range) => &self.texts[range.clone()],
+                Some(range) => &texts[range.clone()],
                 None => event.value(&fields[value.at]).bytes,
             };
-            kind.holds(text, &self.folded[value.folded.clone()])
+            let folded = &all_folded[value.folded.clone()];
+            match kind {
+                LeafKind::Part { text: part, at: PartAt::Anywhere, cased }
+                    if folded.len() >= FINDER_VALUE_LEN_BYTES_MIN =>
+                {
+                    let finder = finders.entry(id).or_insert_with(|| Finder::new(part).into_owned());
+                    finder.find(if *cased { text } else { folded }).is_some()
+                }
+                _ => kind.holds(text, folded),
+            }
         }))
     }
 
