@@ -1,5 +1,6 @@
 //! The pass over a batch.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use besa_event::{Dictionary, DictionaryBuilder, Event, LogSourceId, LogSources, Value};
@@ -299,37 +300,40 @@ impl SigmaMatcher {
         event: Event<'_>,
         dictionary: &Dictionary,
     ) -> Vec<(String, String)> {
-        let mut out = Vec::new();
+        let mut matched =
+            Matched { out: Vec::new(), seen: event.raw_fields().iter().map(|_| Seen::default()).collect() };
         if let Some(rule) = self.program.rules.get(rule as usize) {
-            self.collect_matched(&rule.expr, event, dictionary, &mut out);
+            self.collect_matched(&rule.expr, event, dictionary, &mut matched);
         }
-        out
+        matched.out
     }
 
-    fn collect_matched(
+    fn collect_matched<'e>(
         &self,
         expr: &Expr,
-        event: Event<'_>,
+        event: Event<'e>,
         dictionary: &Dictionary,
-        out: &mut Vec<(String, String)>,
+        matched: &mut Matched<'e>,
     ) {
         match expr {
             Expr::Not(_) => {}
             Expr::All(members) | Expr::Any(members) => {
-                members.iter().for_each(|member| self.collect_matched(member, event, dictionary, out));
+                members.iter().for_each(|member| self.collect_matched(member, event, dictionary, matched));
             }
             Expr::Leaf(id) => {
                 let leaf = &self.program.leaves[id.index()];
-                for field in event.raw_fields() {
-                    let value = event.value(field);
+                for (field, seen) in event.raw_fields().iter().zip(&mut matched.seen) {
                     let asked = leaf.field.is_none_or(|name| name == field.name);
-                    if asked && is_comparable(value.kind) && passes_alone(&leaf.kind, value) {
-                        let pair = (
-                            event.field_name(dictionary, field.name).into_owned(),
-                            value.display().into_owned(),
-                        );
-                        if !out.contains(&pair) {
-                            out.push(pair);
+                    if !asked || seen.is_shown || !is_comparable(field.kind) {
+                        continue;
+                    }
+                    let value = event.value(field);
+                    if seen.passes(&leaf.kind, value) {
+                        seen.is_shown = true;
+                        let name = event.field_name(dictionary, field.name).into_owned();
+                        let pair = (name, value.display().into_owned());
+                        if !matched.out.contains(&pair) {
+                            matched.out.push(pair);
                         }
                     }
                 }
@@ -364,14 +368,35 @@ pub(crate) fn is_comparable(kind: besa_event::ValueKind) -> bool {
     !matches!(kind, besa_event::ValueKind::Null | besa_event::ValueKind::Node)
 }
 
-/// Whether a value by itself passes; presence and field references count as shown by the value.
-fn passes_alone(kind: &LeafKind, value: Value<'_>) -> bool {
-    match kind {
-        LeafKind::Exists | LeafKind::FieldRef { .. } => true,
-        LeafKind::Null => false,
-        _ => {
-            let text = value.text();
-            kind.holds(&text, &crate::text::fold(&text))
+/// What made an event match, as it is collected.
+struct Matched<'e> {
+    out: Vec<(String, String)>,
+    /// Per field of the event.
+    seen: Vec<Seen<'e>>,
+}
+
+/// What is known of a field.
+#[derive(Default)]
+struct Seen<'e> {
+    is_shown: bool,
+    /// Its text, and that folded: made once for all tests.
+    text: Option<(Cow<'e, [u8]>, Vec<u8>)>,
+}
+
+impl<'e> Seen<'e> {
+    /// Whether the value by itself passes; presence and field references count as shown by it.
+    fn passes(&mut self, kind: &LeafKind, value: Value<'e>) -> bool {
+        match kind {
+            LeafKind::Exists | LeafKind::FieldRef { .. } => true,
+            LeafKind::Null => false,
+            _ => {
+                let (text, folded) = self.text.get_or_insert_with(|| {
+                    let text = value.text();
+                    let folded = crate::text::fold(&text);
+                    (text, folded)
+                });
+                kind.holds(text, folded)
+            }
         }
     }
 }
