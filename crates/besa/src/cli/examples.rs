@@ -132,6 +132,11 @@ Example:
   besa alliance join charter-0.json --pin 'abcd efgh …' --node-key node.key \\
       --as identity--00000000-0000-4000-8000-000000000000 --data /var/lib/besa";
 
+pub(super) const FOLLOW: &str = "\
+Examples:
+  besa follow /var/log/suricata/eve.json /var/log/zeek/ --allies /var/lib/besa
+  besa follow --json -r sigma/rules/web /var/log/nginx/ >> findings.jsonl";
+
 pub(super) const ALLIANCE_PEER: &str = "\
 Example:
   besa alliance peer identity--00000000-0000-4000-8000-000000000001 --token-stdin < token \\

@@ -220,7 +220,7 @@ pub(crate) enum Tlp {
     Red,
 }
 
-fn level(text: &str) -> Result<Level, String> {
+pub(super) fn level(text: &str) -> Result<Level, String> {
     Level::parse(text).ok_or_else(|| "use informational, low, medium, high or critical".to_owned())
 }
 

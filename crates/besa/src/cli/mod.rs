@@ -6,6 +6,7 @@ mod authority;
 mod bench;
 mod examples;
 mod exchange;
+mod follow;
 mod hunt;
 mod member;
 mod node;
@@ -21,6 +22,7 @@ pub(crate) use authority::{
 };
 pub(crate) use bench::{BenchAllianceArgs, BenchArgs, BenchCommand};
 pub(crate) use exchange::{IntelCommand, PeerArgs, TaxiiCommand};
+pub(crate) use follow::FollowArgs;
 pub(crate) use hunt::{DemoArgs, ExplainArgs, FindingsArgs, Format, HuntArgs, IntelArgs, RuleArgs, Tlp};
 pub(crate) use member::{
     AllianceCommand, AllyArgs, AnswersCommand, DecideArgs, JoinArgs, PictureArgs, QuarantineCommand,
@@ -64,6 +66,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Hunt(Box<HuntArgs>),
+    Follow(Box<FollowArgs>),
     /// Events kept, and hunted through again.
     #[command(subcommand)]
     Archive(ArchiveCommand),

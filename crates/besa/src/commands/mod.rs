@@ -13,6 +13,7 @@ mod charter_spec;
 mod collection;
 mod demo;
 mod explain;
+mod follow;
 mod hunt;
 mod input;
 mod intake;
@@ -37,6 +38,7 @@ use crate::terminal::Terminal;
 pub(crate) fn run(command: Command, terminal: &Terminal) -> anyhow::Result<u8> {
     match command {
         Command::Hunt(arguments) => hunt::hunt(&arguments, terminal),
+        Command::Follow(arguments) => follow::follow(&arguments, terminal),
         Command::Archive(command) => archive::run(&command, terminal),
         Command::Demo(arguments) => demo::demo(&arguments, terminal),
         Command::Explain(arguments) => explain::explain(&arguments, terminal),

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use besa_archive::turns::{Budget, Turns};
 use besa_archive::{Archive, Error, Window};
 use besa_detect::Scope;
-use besa_intel::PageQuery;
+use besa_intel::{CollectionKey, PageQuery, Store};
 use besa_node::hunt::{Hunter, Searched, Sight};
 use besa_node::places;
 use besa_stix::time::Instant;
@@ -75,21 +75,62 @@ impl Hunter for ArchiveHunter {
     }
 }
 
-/// The objects of allies that a node uses, as a list of STIX objects.
-pub(crate) fn in_use(data: &str) -> anyhow::Result<Vec<u8>> {
-    let store = DataArgs { data: data.to_owned() }.open_existing()?;
-    let collections = store.directory()?.collections;
-    let found = collections.iter().find(|one| one.alias.as_deref() == Some(places::ACCEPTED));
-    let found = found.with_context(|| format!("`{data}` has not joined an alliance"))?;
-    let mut query = PageQuery { types: vec!["indicator".to_owned()], ..PageQuery::default() };
-    let mut texts = Vec::new();
-    loop {
-        let page = store.page(found.key, &query)?;
-        texts.extend(page.entries.into_iter().map(|entry| entry.raw));
-        if !page.more {
-            return Ok(format!("[{}]", texts.join(",")).into_bytes());
+/// Indicators of allies that a node uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Armed {
+    /// A list of STIX objects.
+    pub(crate) list: Vec<u8>,
+    /// How many.
+    pub(crate) count: u64,
+}
+
+/// What a node uses of its allies, from now on.
+pub(crate) struct InUse {
+    store: Arc<dyn Store>,
+    accepted: CollectionKey,
+    /// The last commit that was looked at.
+    commit: Option<u64>,
+    armed: Armed,
+}
+
+impl InUse {
+    /// Of the node with a data folder.
+    pub(crate) fn open(data: &str) -> anyhow::Result<Self> {
+        let store = DataArgs { data: data.to_owned() }.open_existing()?;
+        let collections = store.directory()?.collections;
+        let found = collections.iter().find(|one| one.alias.as_deref() == Some(places::ACCEPTED));
+        let found = found.with_context(|| format!("`{data}` has not joined an alliance"))?;
+        Ok(Self { accepted: found.key, store, commit: None, armed: Armed::default() })
+    }
+
+    /// All that is used now.
+    pub(crate) fn now(&self) -> anyhow::Result<Armed> {
+        let mut query = PageQuery { types: vec!["indicator".to_owned()], ..PageQuery::default() };
+        let mut texts = Vec::new();
+        loop {
+            let page = self.store.page(self.accepted, &query)?;
+            texts.extend(page.entries.into_iter().map(|entry| entry.raw));
+            if !page.more {
+                let list = format!("[{}]", texts.join(",")).into_bytes();
+                return Ok(Armed { list, count: texts.len() as u64 });
+            }
+            query.after = page.next;
         }
-        query.after = page.next;
+    }
+
+    /// All that is used now, if it is another set than at the last call.
+    pub(crate) fn changed(&mut self) -> anyhow::Result<Option<Armed>> {
+        let commit = self.store.last_commit()?;
+        if self.commit == Some(commit) {
+            return Ok(None);
+        }
+        let (first, armed) = (self.commit.is_none(), self.now()?);
+        self.commit = Some(commit);
+        if armed == self.armed && !first {
+            return Ok(None);
+        }
+        self.armed = armed.clone();
+        Ok(Some(armed))
     }
 }
 

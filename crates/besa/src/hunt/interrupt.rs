@@ -1,4 +1,4 @@
-//! Ctrl-C: the first one ends reading, the second one the process.
+//! Ctrl-C and SIGTERM: the first one ends reading, the second one the process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ impl Interrupt {
         Arc::new(Self { stopped: AtomicBool::new(false), alarm: Mutex::new(Some(alarm)), waiting })
     }
 
-    /// Lets Ctrl-C stop it. Where signals cannot be handled, Ctrl-C ends the process as usual.
+    /// Lets Ctrl-C and SIGTERM stop it. Where signals cannot be handled, Ctrl-C ends the process as usual.
     pub(crate) fn listen(self: &Arc<Self>) {
         let interrupt = Arc::clone(self);
         let _ = ctrlc::set_handler(move || {

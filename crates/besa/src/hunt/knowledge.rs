@@ -62,7 +62,7 @@ impl Knowledge {
         intel::each_file(&intel.intel, &mut |origin, bytes| taken.file(origin, &bytes))?;
         if let Some(data) = &intel.allies {
             // Allies may have released nothing yet; that is no mistake of the user's.
-            taken.load(&format!("allies of {data}"), &super::allies::in_use(data)?);
+            taken.load(&format!("allies of {data}"), &super::allies::InUse::open(data)?.now()?.list);
         }
         let mut reader = if intel.intel_only {
             RuleReader::new(&rules.placeholder, keep_texts)

@@ -13,6 +13,7 @@ pub(crate) mod account;
 pub(crate) mod allies;
 pub(crate) mod clock;
 pub(crate) mod defects;
+pub(crate) mod follow;
 mod guard;
 mod intel;
 pub(crate) mod interrupt;

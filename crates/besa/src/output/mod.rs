@@ -26,8 +26,8 @@ use crate::cli::{Format, Tlp};
 use crate::hunt::Sorted;
 use crate::hunt::account::Account;
 use crate::hunt::knowledge::RuleTexts;
-use crate::hunt::summary::Summary;
-use crate::terminal::Paint;
+use crate::hunt::summary::{RuleSummary, Summary};
+use crate::terminal::{Paint, visible};
 
 pub(crate) use account::account_text;
 pub(crate) use csv::write_row;
@@ -60,6 +60,29 @@ pub(crate) fn write(format: Format, report: &Report<'_>, out: &mut dyn Write) ->
         Format::TimesketchCsv => timesketch::write_csv(report, out),
         Format::Html => html::write(report, out),
     }
+}
+
+/// Writes one finding, in one line: as `--format jsonl` does, or for people.
+pub(crate) fn write_one(
+    json: bool,
+    finding: &Finding,
+    rule: &RuleSummary,
+    detector: &Detector,
+    paint: Paint,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let row = record::Row::new(finding, rule, detector);
+    if json {
+        serde_json::to_writer(&mut *out, &row)?;
+        return out.write_all(b"\n");
+    }
+    let time = finding.time.map_or_else(|| "-".to_owned(), short_time);
+    let level = paint.level(rule.info.level, &format!("{:<13}", row.level.to_uppercase()));
+    let title = paint.bold(&visible(row.title).to_string());
+    let place = format!("{}:{}", row.source.path, row.source.record);
+    let parts = [row.host, &place, &row.matched.text()].map(|part| visible(part).to_string());
+    let rest: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    writeln!(out, "{time:<19}  {level}  {title}  {}", paint.dim(&rest.join("  ")))
 }
 
 /// Gives the findings as STIX objects, one after the other.

@@ -1,6 +1,6 @@
 //! A finding as the fields that every row format shows.
 
-use besa_detect::{Finding, Locator, RuleInfo};
+use besa_detect::{Detector, Finding, Locator, RuleInfo};
 use besa_event::EventTime;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -78,10 +78,10 @@ impl Matched<'_> {
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn new(finding: &'a Finding, rule: &'a RuleSummary, report: &Report<'_>) -> Self {
+    pub(super) fn new(finding: &'a Finding, rule: &'a RuleSummary, detector: &Detector) -> Self {
         let info = &rule.info;
         let time = finding.time.map(EventTime::from);
-        let class = report.detector.sources().get(finding.logsource_id());
+        let class = detector.sources().get(finding.logsource_id());
         Self {
             rule_id: &info.id,
             title: &info.title,
@@ -114,7 +114,7 @@ pub(super) fn each_row(
     show: &mut dyn FnMut(&Row<'_>, &Finding) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     report.findings.visit(&mut |finding| match report.summary.rules.get(&finding.rule) {
-        Some(rule) => show(&Row::new(finding, rule, report), finding),
+        Some(rule) => show(&Row::new(finding, rule, report.detector), finding),
         None => anyhow::bail!("internal error: a finding without a summary; please report it"),
     })
 }

@@ -4,6 +4,7 @@
 use serde_json::json;
 
 use crate::besa;
+use crate::follow::Following;
 use crate::nodes::{MEMBERS, Nodes, until};
 use crate::pen::{id, indicator_id};
 
@@ -13,6 +14,9 @@ fn one_is_hit_and_every_ally_is_searched_whoever_is_killed_meanwhile() {
     nodes.evidence(2, "c2-1.evil-example.com");
     nodes.evidence(3, "www.example.org");
     MEMBERS.into_iter().for_each(|member| nodes.serve(member));
+    let live = nodes.path("live.log");
+    let mut following = Following::start(&["--allies", &nodes.data(3), live.to_str().unwrap()]);
+    following.until_said("0 indicators of allies armed");
     let mut releases = Vec::new();
     for number in 1..=4 {
         nodes.import(1, number);
@@ -38,7 +42,10 @@ fn one_is_hit_and_every_ally_is_searched_whoever_is_killed_meanwhile() {
         assert_eq!((count("besa-release"), count("indicator")), (4, 4), "{held:?}");
         assert_eq!(nodes.status(member)["proofs"], json!([]));
     }
-    // And armed for every later hunt.
+    // Armed in what watches the live log, and for every later hunt.
+    following.until_said("4 indicators of allies armed");
+    nodes.desk.put("live.log", "{\"_path\":\"dns\",\"ts\":1,\"query\":\"c2-4.evil-example.com\"}\n");
+    assert_eq!(following.finding()["intel_ref"], indicator_id(4));
     nodes.desk.put("later.log", "{\"_path\":\"dns\",\"ts\":1,\"query\":\"c2-3.evil-example.com\"}\n");
     let log = nodes.path("later.log");
     let hunt = ["hunt", "-q", "-f", "jsonl", "--allies", &nodes.data(3), log.to_str().unwrap()];

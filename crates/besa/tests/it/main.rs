@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod desk;
 mod export;
+mod follow;
 mod foreign;
 mod formats;
 mod hunt;

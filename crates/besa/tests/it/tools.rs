@@ -16,6 +16,7 @@ fn short_help() {
 
         Commands:
           hunt         Hunt: evidence in, findings out
+          follow       Hunt through logs while they grow
           archive      Events kept, and hunted through again
           demo         Replay a real attack and hunt it
           explain      Explain why one rule did or did not match one record
