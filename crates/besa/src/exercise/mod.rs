@@ -34,6 +34,8 @@ pub(crate) struct Site {
     pub(crate) data: PathBuf,
     /// Port of its node.
     port: u16,
+    /// Holds the port until the node takes it.
+    held: Option<TcpListener>,
     process: Option<Child>,
 }
 
@@ -56,7 +58,9 @@ impl Field {
             let fresh = || Ok(MemberId::parse(&format!("identity--{}", fresh_uuid()?))?);
             let member = member.clone().map_or_else(fresh, Ok::<_, anyhow::Error>)?;
             let data = folder.join(name);
-            sites.push(Site { member, name: (*name).to_owned(), data, port: free_port()?, process: None });
+            let held = TcpListener::bind("127.0.0.1:0")?;
+            let (name, port) = ((*name).to_owned(), held.local_addr()?.port());
+            sites.push(Site { member, name, data, port, held: Some(held), process: None });
         }
         let mut field = Self { sites };
         field.join(assets)?;
@@ -185,26 +189,20 @@ impl Site {
             .args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--data"])
             .arg(&self.data)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(log);
+        self.held = None;
         // In our process group: Ctrl-C while this runs ends the nodes too.
         let mut process = command.spawn().context("a node cannot be started")?;
-        let served = self.wait_until_served(&mut process);
+        let said = process.stdout.take();
         self.process = Some(process);
-        served
-    }
-
-    fn wait_until_served(&self, process: &mut Child) -> Result<()> {
-        for _ in 0..6_000 {
-            if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                return Ok(());
-            }
-            if let Some(status) = process.try_wait()? {
-                bail!("the node of {} ended ({status}): {}", self.name, self.last_words());
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+        // It says where it serves as soon as it does.
+        let mut url = String::new();
+        said.map(|said| BufReader::new(said).read_line(&mut url)).transpose()?;
+        if url.is_empty() {
+            bail!("the node of {} does not serve: {}", self.name, self.last_words());
         }
-        bail!("the node of {} does not serve", self.name)
+        Ok(())
     }
 
     fn last_words(&self) -> String {
@@ -246,9 +244,4 @@ fn random_key() -> Result<SecretKey> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     Ok(SecretKey::from_seed(&seed))
-}
-
-/// A port that nobody listens on now.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
