@@ -3,5 +3,7 @@
 mod exchange;
 mod malice;
 mod partition;
+mod pen;
 mod support;
 mod trouble;
+mod wire;

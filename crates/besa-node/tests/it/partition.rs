@@ -2,77 +2,14 @@
 //! byte. After healing all honest logs agree, nothing is lost and nothing doubled.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use besa_alliance::entry::Audience;
 use besa_intel::Sender;
 
 use crate::support::*;
-
-/// A way from one node to another that can be broken.
-struct Wire {
-    port: u16,
-    broken: Arc<AtomicBool>,
-    /// After so many bytes more each connection is cut; 0 for never.
-    cut_after: Arc<AtomicU64>,
-}
-
-impl Wire {
-    fn to(target: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let wire = Self {
-            port: listener.local_addr().unwrap().port(),
-            broken: Arc::new(AtomicBool::new(false)),
-            cut_after: Arc::new(AtomicU64::new(0)),
-        };
-        let (broken, cut_after) = (Arc::clone(&wire.broken), Arc::clone(&wire.cut_after));
-        // It ends with the process; a port of this machine is all that it holds.
-        std::thread::spawn(move || {
-            for from in listener.incoming().flatten() {
-                let Ok(to) = TcpStream::connect(("127.0.0.1", target)) else { continue };
-                for (mut from, mut to) in [(from.try_clone().unwrap(), to.try_clone().unwrap()), (to, from)] {
-                    let (broken, cut_after) = (Arc::clone(&broken), Arc::clone(&cut_after));
-                    std::thread::spawn(move || carry(&mut from, &mut to, &broken, &cut_after));
-                }
-            }
-        });
-        wire
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/api/", self.port)
-    }
-}
-
-fn carry(from: &mut TcpStream, to: &mut TcpStream, broken: &AtomicBool, cut_after: &AtomicU64) {
-    let mut bytes = [0; 1_024];
-    let mut carried = 0;
-    from.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    loop {
-        let limit = cut_after.load(Ordering::SeqCst);
-        if broken.load(Ordering::SeqCst) || (limit > 0 && carried >= limit) {
-            break;
-        }
-        match from.read(&mut bytes) {
-            Ok(0) => break,
-            Ok(read) => {
-                carried += read as u64;
-                if to.write_all(&bytes[..read]).is_err() {
-                    break;
-                }
-            }
-            Err(error)
-                if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
-            Err(_) => break,
-        }
-    }
-    from.shutdown(Shutdown::Both).ok();
-    to.shutdown(Shutdown::Both).ok();
-}
+use crate::wire::{Way, Wire};
 
 /// Puts a wire into the way of every ally to every other.
 fn wired(allies: &[Ally]) -> BTreeMap<(u8, u8), Wire> {
@@ -96,7 +33,7 @@ fn what_cannot_go_straight_goes_round_by_the_witness() {
     let mut allies = alliance(3);
     let wires = wired(&allies);
     for ((from, to), wire) in &wires {
-        wire.broken.store(*from != 3 && *to != 3, Ordering::SeqCst);
+        wire.set(if *from != 3 && *to != 3 { Way::Apart } else { Way::Whole });
     }
     allies[1].hunter = Arc::new(Past(BTreeMap::from([(indicator_id(3), sight(5))])));
     allies.iter_mut().for_each(Ally::start);
@@ -115,9 +52,7 @@ fn what_cannot_go_straight_goes_round_by_the_witness() {
     assert_eq!(stored.origin.from, Sender::Member(id(1).to_string()), "the relay is not its origin");
     // Receipts and answers are for the signer alone: they wait for the way.
     assert!(allies[0].picture(&releases[2].id()).readers[&id(2)].receipt_ms.is_none());
-    for wire in wires.values() {
-        wire.broken.store(false, Ordering::SeqCst);
-    }
+    wires.values().for_each(|wire| wire.set(Way::Whole));
     until("the answers arrive", || {
         releases.iter().all(|entry| allies[0].picture(&entry.id()).readers[&id(2)].answer_ms.is_some())
     });
@@ -141,13 +76,15 @@ fn after_a_partition_all_honest_logs_agree() {
     }
     let mut releases: Vec<(usize, String)> = Vec::new();
     for round in 0..ROUNDS {
-        // In one round a member is alone, in the next every connection breaks within a request.
+        // A member is alone, or every connection breaks within a request, or stands still.
         let alone = u8::try_from(round % 3).unwrap() + 1;
         for ((from, to), wire) in &wires {
-            let apart = round % 2 == 0 && (*from == alone || *to == alone);
-            wire.broken.store(apart, Ordering::SeqCst);
-            let cut = if round % 2 == 1 { 200 + u64::from(round) * 331 } else { 0 };
-            wire.cut_after.store(cut, Ordering::SeqCst);
+            wire.set(match round % 4 {
+                0 | 2 if *from == alone || *to == alone => Way::Apart,
+                1 => Way::CutAfter(200 + round as usize * 331),
+                3 => Way::Stalled,
+                _ => Way::Whole,
+            });
         }
         for (author, ally) in allies.iter().enumerate() {
             let number = round * 10 + u32::from(ally.number);
@@ -157,10 +94,7 @@ fn after_a_partition_all_honest_logs_agree() {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    for wire in wires.values() {
-        wire.broken.store(false, Ordering::SeqCst);
-        wire.cut_after.store(0, Ordering::SeqCst);
-    }
+    wires.values().for_each(|wire| wire.set(Way::Whole));
     until("everybody answered everything", || {
         releases.iter().all(|(author, release)| allies[*author].picture(release).is_whole())
     });

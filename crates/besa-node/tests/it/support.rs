@@ -1,7 +1,6 @@
 //! An alliance of nodes in one process, each with its own store, server and threads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 use besa_alliance::charter::{Charter, CharterContents, Limits, Quorum};
 use besa_alliance::entry::{Audience, Entry};
 use besa_alliance::keys::SecretKey;
-use besa_alliance::member::{Member, MemberId, MemberState, NodeKey, Role};
+use besa_alliance::member::{Member, MemberState, NodeKey, Role};
 use besa_intel::{Batch, Store, Time, prepare_all};
 use besa_node::home::Home;
 use besa_node::hunt::{Hunter, NoHistory, Searched, Sight};
@@ -19,11 +18,9 @@ use besa_node::places;
 use besa_node::release::{Done, Releaser};
 use besa_node::settings::{Answers, Peer, Settings};
 use besa_server::{Options, Running, Taking, now};
-use besa_stix::marking::TLP_2_GREEN;
 
-pub(crate) fn id(member: u8) -> MemberId {
-    MemberId::parse(&format!("identity--00000000-0000-4000-8000-0000000000{member:02x}")).unwrap()
-}
+pub(crate) use crate::pen::*;
+use crate::wire::Wire;
 
 pub(crate) fn authority(member: u8) -> SecretKey {
     SecretKey::from_seed(&[member; 32])
@@ -100,13 +97,10 @@ pub(crate) struct Ally {
     pub(crate) number: u8,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) store: Arc<dyn Store>,
-    port: u16,
+    /// Stands before its server, which takes any free port.
+    door: Wire,
     pub(crate) hunter: Arc<dyn Hunter>,
     running: Option<(Running, Node)>,
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Ally {
@@ -123,18 +117,19 @@ impl Ally {
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.door.port
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/api/", self.port)
+        self.door.url()
     }
 
     pub(crate) fn start(&mut self) {
         let node = Node::start(self.desk(), Arc::clone(&self.hunter), |_, _| None, now).unwrap();
         let inlet = Taking(node.gate().clone());
-        let options = Options { inlet, ..Options::loopback(self.port) };
+        let options = Options { inlet, ..Options::loopback(0) };
         let server = besa_server::start(Arc::clone(&self.store), options).unwrap();
+        self.door.lead_to(server.address().port());
         self.running = Some((server, node));
     }
 
@@ -143,10 +138,6 @@ impl Ally {
             server.stop();
             node.stop();
         }
-    }
-
-    pub(crate) fn node(&self) -> &Node {
-        &self.running.as_ref().unwrap().1
     }
 
     /// Imports objects as this node's own.
@@ -222,7 +213,7 @@ pub(crate) fn joined(number: u8, chain: &[Charter], answers: Answers, hunter: Ar
         assets: None,
         peers: Vec::new(),
     };
-    let ally = Ally { number, folder, store, port: free_port(), hunter, running: None };
+    let ally = Ally { number, folder, store, door: Wire::to(0), hunter, running: None };
     ally.home().create(&settings, &node_key(number).node_file(), chain, &[]).unwrap();
     ally
 }
@@ -263,27 +254,11 @@ pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-pub(crate) fn indicator_id(number: u32) -> String {
-    format!("indicator--00000000-0000-4000-8000-{number:012x}")
-}
-
-/// An indicator of a member, marked TLP:GREEN.
-pub(crate) fn indicator(creator: u8, number: u32, pattern: &str) -> String {
-    versioned(creator, number, pattern, "2026-09-21T00:00:00.000Z", false)
-}
-
+/// Another version of an indicator.
 pub(crate) fn versioned(creator: u8, number: u32, pattern: &str, modified: &str, revoked: bool) -> String {
-    let text = serde_json::json!({
-        "type": "indicator", "spec_version": "2.1", "id": indicator_id(number),
-        "created_by_ref": id(creator), "created": "2026-09-21T00:00:00.000Z", "modified": modified,
-        "revoked": revoked, "indicator_types": ["malicious-activity"], "pattern": pattern,
-        "pattern_type": "stix", "valid_from": "2026-09-21T00:00:00Z", "object_marking_refs": [TLP_2_GREEN],
-    });
-    text.to_string()
-}
-
-pub(crate) fn domain(number: u32) -> String {
-    format!("[domain-name:value = 'c2-{number}.evil-example.com']")
+    let mut object: serde_json::Value = serde_json::from_str(&indicator(creator, number, pattern)).unwrap();
+    (object["modified"], object["revoked"]) = (modified.into(), revoked.into());
+    object.to_string()
 }
 
 pub(crate) fn sight(count: u64) -> Sight {

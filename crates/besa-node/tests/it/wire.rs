@@ -12,11 +12,15 @@ pub(crate) enum Way {
     Whole,
     /// Nothing gets through, and what is open is cut.
     Apart,
+    /// Each connection is cut when one side has sent so many bytes in all.
+    CutAfter(usize),
+    /// Connections stay open, and nothing moves.
+    Stalled,
 }
 
 /// See the module.
 pub(crate) struct Wire {
-    port: u16,
+    pub(crate) port: u16,
     state: Arc<Mutex<(u16, Way)>>,
 }
 
@@ -58,14 +62,26 @@ impl Wire {
 
 fn carry(mut from: TcpStream, mut to: TcpStream, state: &Mutex<(u16, Way)>) {
     let mut bytes = [0; 1_024];
+    let mut carried = 0;
     from.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     loop {
-        if state.lock().unwrap().1 == Way::Apart {
+        let way = state.lock().unwrap().1;
+        let room = match way {
+            Way::Whole => bytes.len(),
+            Way::Apart => 0,
+            Way::CutAfter(limit) => bytes.len().min(limit.saturating_sub(carried)),
+            Way::Stalled => {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            }
+        };
+        if room == 0 {
             break;
         }
-        match from.read(&mut bytes) {
+        match from.read(&mut bytes[..room]) {
             Ok(0) => break,
             Ok(read) => {
+                carried += read;
                 if to.write_all(&bytes[..read]).is_err() {
                     break;
                 }

@@ -15,6 +15,7 @@ mod intel;
 mod malice;
 mod node;
 mod nodes;
+mod partition;
 mod past;
 #[path = "../../../besa-node/tests/it/pen.rs"]
 mod pen;

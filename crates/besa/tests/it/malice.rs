@@ -249,6 +249,10 @@ fn doors_that_are_shut(cheat: &Cheat) {
     for collection in [&inbox(&id(THIRD)), &outbox(&id(THIRD)), ACCEPTED, QUARANTINE, SENT] {
         assert_eq!(cheat.ask("GET", &format!("/api/collections/{collection}/objects/"), "").0, 404);
     }
+    let (_, seen) = cheat.ask("GET", "/api/collections/", "");
+    let aliases: Vec<_> = seen["collections"].as_array().unwrap().iter().map(|one| &one["alias"]).collect();
+    let own = ["from", "to", "relay"].map(|place| json!(inbox(&id(CHEAT)).replacen("from", place, 1)));
+    assert_eq!(aliases, own.each_ref());
     let mine = format!("/api/collections/{}/objects/", inbox(&id(CHEAT)));
     assert_eq!(cheat.ask("GET", &mine, "").0, 403, "what it brought it does not read again");
     let mut stream = TcpStream::connect(("127.0.0.1", cheat.port)).unwrap();
@@ -397,6 +401,13 @@ fn a_removed_members_key_says_nothing() {
         assert_eq!(refused, ["not-active", "not-released"]);
         assert_eq!(audited(&nodes, host), ["not-active", "not-released"].map(str::to_owned).into());
         assert!(!ids(&nodes.listed(host, &inbox(&id(CHEAT)))).contains(&*indicator_id(2)));
+    }
+    // Nor is it told anything more.
+    nodes.import(VICTIM, 3);
+    nodes.release(VICTIM, 3);
+    until("the third has it", || ids(&nodes.listed(THIRD, ACCEPTED)).contains(&*indicator_id(3)));
+    for host in [VICTIM, THIRD] {
+        assert!(!ids(&Cheat::at(&nodes, host).fetched()).contains(&*indicator_id(3)));
     }
 }
 

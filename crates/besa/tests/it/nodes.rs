@@ -76,6 +76,13 @@ impl Nodes {
         self.running.insert(member, served);
     }
 
+    /// Starts the node of a member if it does not run.
+    pub(crate) fn serve_if_down(&mut self, member: u8) {
+        if !self.running.contains_key(&member) {
+            self.serve(member);
+        }
+    }
+
     /// The port of a node that runs.
     pub(crate) fn port(&self, member: u8) -> u16 {
         self.running[&member].port()
@@ -133,7 +140,7 @@ impl Nodes {
 }
 
 /// Everybody with everybody else.
-fn pairs() -> impl Iterator<Item = (u8, u8)> {
+pub(crate) fn pairs() -> impl Iterator<Item = (u8, u8)> {
     MEMBERS.into_iter().flat_map(|guest| {
         MEMBERS.into_iter().filter(move |host| *host != guest).map(move |host| (guest, host))
     })
