@@ -13,11 +13,12 @@
 //! State is bounded per correlation in groups and per group in hits; what is dropped is counted
 //! and reported, never silent.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use besa_event::{DictionaryBuilder, Event, FieldId};
 use besa_sigma::{Correlation, CorrelationKind, CorrelationOp, RuleSet, Target, TemporalExpression};
+use hashbrown::{HashMap, HashSet};
 
 use crate::finding::{Finding, FindingTime, Hit, HitPart, Locator, RELATED_MAX, RuleRef};
 
@@ -137,7 +138,7 @@ pub(crate) struct Correlator<'r> {
 }
 
 /// Values of `group-by`, each behind its length: one text to hash, compare and hold.
-type GroupKey = Arc<[u8]>;
+type GroupKey = Vec<u8>;
 /// Values of the condition's fields.
 type Values = Arc<[Option<String>]>;
 type Seeded = foldhash::quality::RandomState;
@@ -279,14 +280,12 @@ impl<'r> Correlator<'r> {
         let Some(correlation) = self.rules.correlations.get(number) else { return };
         let span = span_nanos(correlation);
         let now = new.time.at;
-        if !self.states[number].groups.contains_key(key) {
-            if self.states[number].groups.len() >= GROUPS_MAX {
-                self.make_room(number, now, span);
-            }
-            self.states[number].groups.insert(key.into(), Group::new(correlation));
+        let groups = &self.states[number].groups;
+        if groups.len() >= GROUPS_MAX && !groups.contains_key(key) {
+            self.make_room(number, now, span);
         }
         let state = &mut self.states[number];
-        let Some(group) = state.groups.get_mut(key) else { return };
+        let group = state.groups.entry_ref(key).or_insert_with(|| Group::new(correlation));
         let at_end = judged_at_end(correlation);
         if at_end && group.hits.is_empty() {
             state.closing.push_back((now.saturating_add(span), key.into()));
@@ -429,13 +428,19 @@ impl Group {
                 | CorrelationKind::ValueMedian
                 | CorrelationKind::ValuePercentile
         );
+        // Mostly those of the hit before, which is at hand.
+        let last = self.hits.back();
+        let mut shared = |text: &str, last: Option<&Arc<str>>| match last {
+            Some(last) if **last == *text => Arc::clone(last),
+            _ => texts.shared(text),
+        };
         GroupHit {
             time: new.time,
             slot: new.slot,
             logsource: new.logsource,
             record: new.source.record,
-            path: texts.shared(&new.source.path),
-            host: texts.shared(new.host),
+            path: shared(&new.source.path, last.map(|hit| &hit.path)),
+            host: shared(new.host, last.map(|hit| &hit.host)),
             values,
             number: if has_number { number() } else { None },
         }
