@@ -24,6 +24,7 @@ use support::{ProcessorTime, criterion};
 
 const LINES: usize = 20_000;
 const SIZES: [u64; 3] = [10_000, 100_000, 1_000_000];
+/// Overridden by `BESA_BENCH_STIX`.
 const STIX_INDICATORS: u64 = 100_000;
 
 /// SplitMix64.
@@ -123,9 +124,12 @@ fn bundle(indicators: u64) -> String {
         } else {
             "="
         };
-        let (second, milli) = (number / 1_000 % 60, number % 1_000);
-        let (hour, minute) = (number / 3_600_000 % 24, number / 60_000 % 60);
-        let time = format!("2026-09-21T{hour:02}:{minute:02}:{second:02}.{milli:03}Z");
+        // Scattered over a year, as when feeds of many are merged.
+        let scattered = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let at = |shift: u32, bound: u64| (scattered >> shift) % bound;
+        let (month, day, hour, minute) = (at(4, 12) + 1, at(11, 28) + 1, at(18, 24), at(25, 60));
+        let (second, milli) = (at(32, 60), at(40, 1_000));
+        let time = format!("2026-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z");
         let _ = write!(
             text,
             r#",{{"type":"indicator","spec_version":"2.1","id":"indicator--{number:08x}-0000-4000-8000-000000000000","created_by_ref":"identity--00000000-0000-4000-8000-000000000001","created":"{time}","modified":"{time}","name":"Indicator {number}","pattern":"[{path} {relation} '{value}']","pattern_type":"stix","valid_from":"{time}","labels":["malicious-activity"],"confidence":80}}"#,
@@ -334,8 +338,10 @@ fn loading(c: &mut Criterion<ProcessorTime>) {
     for size in sizes() {
         load_once("list", size, &list(size), 0);
     }
-    let text = bundle(STIX_INDICATORS);
-    load_once("stix", STIX_INDICATORS, &text, said_in_bundle(STIX_INDICATORS));
+    let said = std::env::var("BESA_BENCH_STIX").ok().and_then(|number| number.parse().ok());
+    let indicators = said.unwrap_or(STIX_INDICATORS);
+    let text = bundle(indicators);
+    load_once("stix", indicators, &text, said_in_bundle(indicators));
     drop(text);
     let mut group = c.benchmark_group("load");
     group.sample_size(10).measurement_time(Duration::from_secs(2)).throughput(Throughput::Elements(10_000));

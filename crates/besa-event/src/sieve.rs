@@ -29,7 +29,7 @@
 //!   URL (user, IPv6, plain name) goes through.
 //! - IPv4 addresses have one spelling in text (no leading zeros), hashes two, which folding joins.
 
-use besa_simd::tokens::{self, Candidate, Word};
+use besa_simd::tokens::{self, Candidate, Visitor, Word};
 
 use crate::observable::{
     ObservableKind as Kind, Scanner, ends_url, is_numeric, is_word, trim_dots, url_host_len,
@@ -103,92 +103,75 @@ impl Sieve {
     #[must_use]
     #[inline]
     pub fn may_hold_network_of(&self, address: u32) -> bool {
-        self.networks.holds(address)
+        let page = self.networks.page_of(address);
+        page.is_some_and(|page| self.networks.holds(page as u32, (address >> 8) as u8))
     }
 
     /// [`scan`](super::observable::scan) without the tokens that meet nothing.
-    pub fn scan<'t>(&self, text: &'t [u8], emit: &mut dyn FnMut(Kind, &'t [u8])) {
-        let mut scanner = Scanner::new(text, emit);
-        tokens::find(text, &mut |candidate| match candidate {
-            Candidate::Dotted(word) => {
-                if self.may_meet(text, &word) {
-                    scanner.candidate(candidate);
-                    let scheme = word.start.saturating_sub(3);
-                    if text.get(scheme..word.start) == Some(b"://") && is_told(text, word.start) {
-                        scanner.candidate(Candidate::Scheme { colon: scheme });
-                    }
-                }
-            }
-            Candidate::Digest { start, .. } => {
-                if self.holds(Key::of_tail(tail(text, start + 16), 16)) {
-                    scanner.candidate(candidate);
-                }
-            }
-            Candidate::Scheme { colon } => {
-                if !is_told(text, colon + 3) {
-                    scanner.candidate(candidate);
-                }
-            }
-            Candidate::Colons { .. } => scanner.candidate(candidate),
-        });
+    pub fn scan<'t>(&self, text: &'t [u8], words: &mut Words, emit: &mut dyn FnMut(Kind, &'t [u8])) {
+        words.len = 0;
+        let mut pass = Pass { sieve: self, text, words, scanner: Scanner::new(text, emit) };
+        tokens::find(text, &mut pass);
+        pass.finish_words();
     }
 
-    /// Whether a dotted word, or what stands around it, may meet a value.
+    /// How it is told whether a dotted word, or what stands around it, may meet a value.
     #[inline(always)]
-    fn may_meet(&self, text: &[u8], word: &Word) -> bool {
+    fn test(&self, text: &[u8], word: &Word) -> Test {
         let inside = if word.len() < 64 { !(u64::MAX >> word.len()) } else { u64::MAX };
         if (word.dots | word.digits) == inside {
-            return self.may_meet_number(text, word);
+            return self.test_number(text, word);
+        }
+        // A range of two addresses, a dash at the end of one.
+        if (word.dots.count_ones() >= 3 || word.len() > 64) && is_numeric(slice(text, word)) {
+            return Test::Through;
         }
         let site = Site::of(text, word);
         let last = tail(text, site.end);
         let (key, is_ascii) = Key::of_text(last, site.labels);
-        if !is_ascii || self.holds(key) {
-            return true;
-        }
-        if let Some(above) = site.above
-            && site.is_short()
-        {
-            let (key, is_ascii) = Key::of_text(last, above);
-            if !is_ascii || self.holds(key) {
-                return true;
+        let place = self.place(key);
+        match site.above.filter(|_| site.is_short()) {
+            Some(above) => {
+                let (above, above_is_ascii) = Key::of_text(last, above);
+                let through = !(is_ascii && above_is_ascii) || self.holds(self.place(above));
+                if through { Test::Through } else { Test::Place(place) }
             }
+            None if is_ascii => Test::Place(place),
+            None => Test::Through,
         }
-        // A range of two addresses, a dash at the end of one.
-        (word.dots.count_ones() >= 3 || word.len() > 64) && is_numeric(slice(text, word))
     }
 
-    /// Whether a word of digits and dots may be an address that meets a value, or the host of a URL.
+    /// The same of a word of digits and dots: an address, or the host of a URL.
     #[inline(always)]
-    fn may_meet_number(&self, text: &[u8], word: &Word) -> bool {
+    fn test_number(&self, text: &[u8], word: &Word) -> Test {
         let dots = word.dots.count_ones();
         let before = word.start.checked_sub(1).and_then(|at| text.get(at));
-        if before == Some(&b'/') && text.get(word.start.saturating_sub(3)..word.start) == Some(b"://") {
-            return true;
-        }
-        if word.len() > 64 {
-            return true;
+        let is_host =
+            before == Some(&b'/') && text.get(word.start.saturating_sub(3)..word.start) == Some(b"://");
+        if is_host || word.len() > 64 {
+            return Test::Through;
         }
         if dots < 3 {
-            return false;
+            return Test::HeldBack;
         }
         // Dots at the edges are not the address's, as at the end of a sentence.
         let is_plain = dots == 3 && word.dots >> 63 == 0 && text.get(word.start) != Some(&b'.');
-        if is_plain {
-            let address = address_of(tail(text, word.end), word);
-            return address.is_some_and(|address| self.may_meet_address(address));
+        if !is_plain {
+            let is_long = (7..=15).contains(&trim_dots(slice(text, word)).len());
+            return if is_long { Test::Through } else { Test::HeldBack };
         }
-        let trimmed = trim_dots(slice(text, word));
-        (7..=15).contains(&trimmed.len())
+        match address_of(tail(text, word.end), word) {
+            Some(address) => {
+                let page = self.networks.page_of(address).map_or(NO_PAGE, |page| page as u32);
+                let network = (address >> 8) as u8;
+                Test::Place(Place { page, network, ..self.place(Key::of_address(address)) })
+            }
+            None => Test::HeldBack,
+        }
     }
 
     #[inline(always)]
-    fn may_meet_address(&self, address: u32) -> bool {
-        self.networks.holds(address) || self.holds(Key::of_address(address))
-    }
-
-    #[inline(always)]
-    fn place(&self, key: Key) -> (usize, u64) {
+    fn place(&self, key: Key) -> Place {
         let mix = |one: u64, other: u64| {
             let wide = u128::from(one ^ self.seed[0]) * u128::from(other ^ self.seed[1]);
             wide as u64 ^ (wide >> 64) as u64
@@ -196,19 +179,131 @@ impl Sieve {
         let hash = mix(mix(key.0 as u64, (key.0 >> 64) as u64), 0x9e37_79b9_7f4a_7c15);
         let bit = |shift: u32| 1_u64 << (hash >> shift & 63);
         let word = (u128::from(hash.rotate_left(32)) * self.words.len() as u128) >> 64;
-        (word as usize, bit(0) | bit(6) | bit(12) | bit(18))
+        Place { word: word as usize, bits: bit(0) | bit(6) | bit(12) | bit(18), page: NO_PAGE, network: 0 }
     }
 
     #[inline(always)]
-    fn holds(&self, key: Key) -> bool {
-        let (word, bits) = self.place(key);
-        self.words[word] & bits == bits
+    fn holds(&self, place: Place) -> bool {
+        self.words[place.word] & place.bits == place.bits
     }
 
     fn insert(&mut self, key: Key) {
-        let (word, bits) = self.place(key);
+        let Place { word, bits, .. } = self.place(key);
         self.words[word] |= bits;
     }
+}
+
+/// A pass over a text.
+struct Pass<'s, 't, 'e> {
+    sieve: &'s Sieve,
+    text: &'t [u8],
+    words: &'s mut Words,
+    scanner: Scanner<'t, 'e>,
+}
+
+impl Visitor for Pass<'_, '_, '_> {
+    #[inline(always)]
+    fn word(&mut self, word: Word) {
+        if self.words.len == WORDS_MAX {
+            self.finish_words();
+        }
+        if let Some(place) = self.words.all.get_mut(self.words.len) {
+            *place = word;
+            self.words.len += 1;
+        }
+    }
+
+    fn other(&mut self, candidate: Candidate) {
+        match candidate {
+            Candidate::Digest { start, .. } => {
+                let key = Key::of_tail(tail(self.text, start + 16), 16);
+                if !self.sieve.holds(self.sieve.place(key)) {
+                    return;
+                }
+            }
+            Candidate::Scheme { colon } => {
+                if is_told(self.text, colon + 3) {
+                    return;
+                }
+                // In their order, so that URLs are read in one pass.
+                self.finish_words();
+            }
+            Candidate::Colons { .. } | Candidate::Dotted(_) => {}
+        }
+        self.scanner.candidate(candidate);
+    }
+}
+
+impl Pass<'_, '_, '_> {
+    /// Hands on those of the words that may meet a value, and the URLs whose hosts they are. First
+    /// all are asked for where they would stand, so that memory answers many at once.
+    fn finish_words(&mut self) {
+        let Self { sieve, text, words, scanner } = self;
+        let (mut through, mut tested) = (0_u64, 0_u64);
+        for (at, (word, asked)) in words.all.iter().take(words.len).zip(&mut words.asked).enumerate() {
+            match sieve.test(text, word) {
+                Test::Through => through |= 1 << at,
+                Test::HeldBack => {}
+                Test::Place(place) => {
+                    tokens::prefetch(&sieve.words, place.word);
+                    tokens::prefetch(&sieve.networks.pages, place.page as usize);
+                    *asked = place;
+                    tested |= 1 << at;
+                }
+            }
+        }
+        while tested != 0 {
+            let at = tested.trailing_zeros();
+            let place = words.asked[at as usize];
+            through |= u64::from(sieve.holds(place) | sieve.networks.holds(place.page, place.network)) << at;
+            tested &= tested - 1;
+        }
+        while through != 0 {
+            let word = words.all[through.trailing_zeros() as usize];
+            scanner.candidate(Candidate::Dotted(word));
+            let scheme = word.start.saturating_sub(3);
+            if text.get(scheme..word.start) == Some(b"://") && is_told(text, word.start) {
+                scanner.candidate(Candidate::Scheme { colon: scheme });
+            }
+            through &= through - 1;
+        }
+        words.len = 0;
+    }
+}
+
+/// What decides about a word.
+#[derive(Clone, Copy, Debug)]
+enum Test {
+    /// It may meet a value.
+    Through,
+    /// It meets nothing.
+    HeldBack,
+    /// It meets nothing unless the filter holds this.
+    Place(Place),
+}
+
+/// A word of the filter and the bits that a key sets in it; of an address also the page of its /16
+/// and its /24 therein.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    word: usize,
+    bits: u64,
+    page: u32,
+    network: u8,
+}
+
+/// Stands for a /16 in which there is nothing.
+const NO_PAGE: u32 = u32::MAX;
+
+/// Words that are looked up together.
+const WORDS_MAX: usize = 16;
+
+/// Buffers of one who scans.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    all: [Word; WORDS_MAX],
+    asked: [Place; WORDS_MAX],
+    len: usize,
 }
 
 impl Key {
@@ -416,11 +511,18 @@ impl Networks {
         (self.before[at] + below.count_ones()) as usize
     }
 
+    /// The page of an address, if anything is in its /16.
     #[inline(always)]
-    fn holds(&self, address: u32) -> bool {
-        let (page, network) = (address >> 16, address >> 8);
+    fn page_of(&self, address: u32) -> Option<usize> {
+        let page = address >> 16;
         let is_used = self.used.get(page as usize / 64).is_some_and(|word| word >> (page % 64) & 1 == 1);
-        is_used && self.pages[self.page(page)][network as usize / 64 % 4] >> (network % 64) & 1 == 1
+        is_used.then(|| self.page(page))
+    }
+
+    #[inline(always)]
+    fn holds(&self, page: u32, network: u8) -> bool {
+        let bits = self.pages.get(page as usize);
+        bits.is_some_and(|bits| bits[usize::from(network / 64)] >> (network % 64) & 1 == 1)
     }
 
     fn resident_bytes(&self) -> usize {
@@ -476,7 +578,7 @@ mod tests {
 
     /// What meets a value goes through; nothing does that is no token. Gives what went through.
     fn check(values: &[(Kind, Vec<u8>)], text: &[u8]) -> usize {
-        let through = places(text, |emit| sieve_of(values).scan(text, emit));
+        let through = places(text, |emit| sieve_of(values).scan(text, &mut Words::default(), emit));
         let all = places(text, |emit| scan(text, emit));
         assert!(through.iter().all(|token| all.contains(token)), "{}", String::from_utf8_lossy(text));
         for token @ (start, len, kind) in all {

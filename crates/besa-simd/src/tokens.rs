@@ -49,7 +49,7 @@ pub enum Candidate {
 }
 
 /// A run of word bytes, and what its last 64 bytes are; bit 63 speaks of the last byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Word {
     /// First byte.
     pub start: usize,
@@ -104,6 +104,26 @@ struct Masks {
     slash: u64,
 }
 
+/// Who is told of candidates. Words are by far the most, so they come by a way of their own.
+pub trait Visitor {
+    /// Takes a [`Candidate::Dotted`].
+    fn word(&mut self, word: Word);
+    /// Takes any other.
+    fn other(&mut self, candidate: Candidate);
+}
+
+impl<F: FnMut(Candidate)> Visitor for F {
+    #[inline(always)]
+    fn word(&mut self, word: Word) {
+        self(Candidate::Dotted(word));
+    }
+
+    #[inline(always)]
+    fn other(&mut self, candidate: Candidate) {
+        self(candidate);
+    }
+}
+
 /// Finds every candidate of a text, in no particular order.
 ///
 /// ```
@@ -116,7 +136,7 @@ struct Masks {
 /// assert!(matches!(found[0], Candidate::Dotted(word) if (word.start, word.end) == (11, 23)));
 /// ```
 #[inline]
-pub fn find(text: &[u8], see: &mut impl FnMut(Candidate)) {
+pub fn find(text: &[u8], see: &mut impl Visitor) {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512bw") {
@@ -133,7 +153,44 @@ pub fn find(text: &[u8], see: &mut impl FnMut(Candidate)) {
     drive(text, see, masks_scalar);
 }
 
-/// Runs of one class, followed over the borders of blocks.
+/// Runs of one class with a mark in them, followed over the borders of blocks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marked {
+    /// Where the run began that a byte at the start of the next block would belong to.
+    open_start: usize,
+    /// Whether it has a mark.
+    open: bool,
+}
+
+impl Marked {
+    /// Takes the next 64 bytes; `see` is told start and end of every run with a mark that ended.
+    /// Marks lie in runs.
+    #[inline(always)]
+    fn block(&mut self, base: usize, run: u64, marks: u64, see: &mut impl FnMut(usize, usize)) {
+        // A mark carries to the byte behind its run; what others of the same run add stays inside.
+        let (sum, out) = run.overflowing_add(marks);
+        let (sum, open_out) = sum.overflowing_add(u64::from(self.open));
+        self.open = out | open_out;
+        let mut ends = sum & !run;
+        while ends != 0 {
+            let end = ends.trailing_zeros();
+            let gaps = !run & below(end);
+            let start = if gaps == 0 { self.open_start } else { base + 64 - gaps.leading_zeros() as usize };
+            see(start, base + end as usize);
+            ends &= ends - 1;
+        }
+        self.open_start = open_start(self.open_start, base, run);
+    }
+}
+
+/// Where the run began that goes on in the next block, told from where it began before.
+#[inline(always)]
+fn open_start(before: usize, base: usize, run: u64) -> usize {
+    let open = run.leading_ones() as usize;
+    if open < 64 { base + 64 - open } else { before }
+}
+
+/// The same where the marks of a run count.
 #[derive(Clone, Copy, Debug, Default)]
 struct Runs {
     /// Where the run began that a word byte at the start of the next block would belong to.
@@ -181,10 +238,7 @@ impl Runs {
             see(start, base + end as usize, inside);
             marks &= !below(end);
         }
-        let open = run.leading_ones() as usize;
-        if open < 64 {
-            self.open_start = base + 64 - open;
-        }
+        self.open_start = open_start(self.open_start, base, run);
     }
 }
 
@@ -225,63 +279,110 @@ fn full_lanes(mask: u64) -> u64 {
 #[derive(Clone, Copy, Debug, Default)]
 struct Pass {
     before: Masks,
-    words: Runs,
-    digests: Runs,
+    words: Marked,
+    digests: Marked,
     colons: Runs,
 }
 
 impl Pass {
+    /// Takes the next blocks; each kind of candidate on its own, so that its few numbers stay in
+    /// registers.
     #[inline(always)]
-    fn block(&mut self, text: &[u8], base: usize, masks: Masks, see: &mut impl FnMut(Candidate)) {
-        let before = self.before;
-        let label = masks.plain | masks.joint;
-        let label_before = before.plain | before.joint;
-        let dotted = label & after(masks.dot, before.dot, 1) & after(label, label_before, 2);
-        self.words.block(base, label | masks.dot, dotted, 0, &mut |start, end, _| {
-            let inside = above(end - start);
-            let dots = until(before.dot, masks.dot, end - base) & inside;
-            let digits = until(before.digit, masks.digit, end - base) & inside;
-            see(Candidate::Dotted(Word { start, end, dots, digits }));
-        });
+    fn blocks(&mut self, text: &[u8], base: usize, blocks: &[Masks], see: &mut impl Visitor) {
+        self.words(base, blocks, see);
+        self.digests(text, base, blocks, see);
+        self.colons(base, blocks, see);
+        self.schemes(base, blocks, see);
+        self.before = blocks.last().copied().unwrap_or(self.before);
+    }
 
-        let digests = full_lanes(masks.hex);
-        self.digests.block(base, masks.plain, digests, 0, &mut |start, end, _| {
-            if is_digest(text, start, end) {
-                see(Candidate::Digest { start, end });
-            }
-        });
-
-        let colon_before = after(masks.colon, before.colon, 1);
-        let spaced = masks.hex & colon_before & after(masks.hex, before.hex, 2);
-        let double = masks.colon & colon_before;
-        let run = masks.hex | masks.colon | masks.dot;
-        self.colons.block(base, run, spaced | double, double, &mut |start, end, count| {
-            if count >= COLONS_MIN {
-                see(Candidate::Colons { start, end });
-            }
-        });
-
-        let mut schemes = masks.slash
-            & after(masks.slash, before.slash, 1)
-            & after(masks.colon, before.colon, 2)
-            & after(masks.plain, before.plain, 3);
-        while schemes != 0 {
-            see(Candidate::Scheme { colon: base + schemes.trailing_zeros() as usize - 2 });
-            schemes &= schemes - 1;
+    #[inline(always)]
+    fn words(&mut self, mut base: usize, blocks: &[Masks], see: &mut impl Visitor) {
+        let mut before = self.before;
+        for masks in blocks {
+            let label = masks.plain | masks.joint;
+            let label_before = before.plain | before.joint;
+            let dotted = label & after(masks.dot, before.dot, 1) & after(label, label_before, 2);
+            self.words.block(base, label | masks.dot, dotted, &mut |start, end| {
+                let inside = above(end - start);
+                let dots = until(before.dot, masks.dot, end - base) & inside;
+                let digits = until(before.digit, masks.digit, end - base) & inside;
+                see.word(Word { start, end, dots, digits });
+            });
+            before = *masks;
+            base += 64;
         }
-        self.before = masks;
+    }
+
+    #[inline(always)]
+    fn digests(&mut self, text: &[u8], mut base: usize, blocks: &[Masks], see: &mut impl Visitor) {
+        for masks in blocks {
+            self.digests.block(base, masks.plain, full_lanes(masks.hex), &mut |start, end| {
+                if is_digest(text, start, end) {
+                    see.other(Candidate::Digest { start, end });
+                }
+            });
+            base += 64;
+        }
+    }
+
+    #[inline(always)]
+    fn colons(&mut self, mut base: usize, blocks: &[Masks], see: &mut impl Visitor) {
+        let mut before = self.before;
+        for masks in blocks {
+            let colon_before = after(masks.colon, before.colon, 1);
+            let spaced = masks.hex & colon_before & after(masks.hex, before.hex, 2);
+            let double = masks.colon & colon_before;
+            let run = masks.hex | masks.colon | masks.dot;
+            self.colons.block(base, run, spaced | double, double, &mut |start, end, count| {
+                if count >= COLONS_MIN {
+                    see.other(Candidate::Colons { start, end });
+                }
+            });
+            before = *masks;
+            base += 64;
+        }
+    }
+
+    #[inline(always)]
+    fn schemes(&mut self, mut base: usize, blocks: &[Masks], see: &mut impl Visitor) {
+        let mut before = self.before;
+        for masks in blocks {
+            let mut schemes = masks.slash
+                & after(masks.slash, before.slash, 1)
+                & after(masks.colon, before.colon, 2)
+                & after(masks.plain, before.plain, 3);
+            while schemes != 0 {
+                see.other(Candidate::Scheme { colon: base + schemes.trailing_zeros() as usize - 2 });
+                schemes &= schemes - 1;
+            }
+            before = *masks;
+            base += 64;
+        }
     }
 }
 
+/// Blocks whose masks are held at once.
+const BLOCKS_MAX: usize = 8;
+
 /// The pass over a text; `masks` tells the classes of 64 bytes.
 #[inline(always)]
-fn drive(text: &[u8], see: &mut impl FnMut(Candidate), masks: impl Fn(&[u8; 64]) -> Masks) {
+fn drive(text: &[u8], see: &mut impl Visitor, masks: impl Fn(&[u8; 64]) -> Masks) {
     let mut pass = Pass::default();
+    let mut held = [Masks::default(); BLOCKS_MAX];
     let (blocks, rest) = text.as_chunks::<64>();
     let mut base = 0;
-    for block in blocks {
-        pass.block(text, base, masks(block), see);
-        base += 64;
+    let mut groups = blocks.chunks_exact(BLOCKS_MAX);
+    for group in &mut groups {
+        for (block, held) in group.iter().zip(&mut held) {
+            *held = masks(block);
+        }
+        pass.blocks(text, base, &held, see);
+        base += BLOCKS_MAX * 64;
+    }
+    let group = groups.remainder();
+    for (block, held) in group.iter().zip(&mut held) {
+        *held = masks(block);
     }
     // What is no byte of the text is of no class and ends every run, the open ones too.
     let last = match text.last_chunk::<64>() {
@@ -294,7 +395,10 @@ fn drive(text: &[u8], see: &mut impl FnMut(Candidate), masks: impl Fn(&[u8; 64])
             masks(&last)
         }
     };
-    pass.block(text, base, last, see);
+    if let Some(held) = held.get_mut(group.len()) {
+        *held = last;
+    }
+    pass.blocks(text, base, held.get(..=group.len()).unwrap_or_default(), see);
 }
 
 impl Masks {
@@ -385,9 +489,9 @@ fn runs(text: &[u8], class: impl Fn(u8) -> bool, see: &mut dyn FnMut(usize, usiz
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Candidate, Masks, drive};
+    use super::{Masks, Visitor, drive};
 
-    pub(super) fn find_sse2(text: &[u8], see: &mut impl FnMut(Candidate)) {
+    pub(super) fn find_sse2(text: &[u8], see: &mut impl Visitor) {
         drive(text, see, |block| {
             let mut all = Masks::default();
             for (part, quarter) in block.as_chunks::<16>().0.iter().enumerate() {
@@ -398,7 +502,7 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn find_avx2(text: &[u8], see: &mut impl FnMut(Candidate)) {
+    pub(super) fn find_avx2(text: &[u8], see: &mut impl Visitor) {
         drive(text, see, |block| {
             let mut all = Masks::default();
             for (part, half) in block.as_chunks::<32>().0.iter().enumerate() {
@@ -409,7 +513,7 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512bw,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn find_avx512(text: &[u8], see: &mut impl FnMut(Candidate)) {
+    pub(super) fn find_avx512(text: &[u8], see: &mut impl Visitor) {
         drive(text, see, |block| avx512(block));
     }
 

@@ -2,7 +2,7 @@
 //! [`derived_keys`](super::derived_keys).
 
 use besa_event::observable::{self, ObservableKind as Kind, VALUE_BYTES_MAX, normalise};
-use besa_event::sieve::Sieve;
+use besa_event::sieve::{Sieve, Words};
 
 use super::fields::{FieldClass as Class, has};
 
@@ -15,7 +15,7 @@ pub(crate) fn observables(
     classes: u16,
     text: &[u8],
     key: &mut Vec<u8>,
-    sieve: Option<&Sieve>,
+    sieve: Option<(&Sieve, &mut Words)>,
     see: &mut dyn FnMut(Kind, &[u8]),
 ) {
     let text = &text[..text.len().min(SCAN_BYTES_MAX)];
@@ -38,7 +38,7 @@ pub(crate) fn observables(
     };
     match sieve {
         // A dotted word may be a file name, of which the sieve knows nothing.
-        Some(sieve) if !files => sieve.scan(text, &mut token),
+        Some((sieve, words)) if !files => sieve.scan(text, words, &mut token),
         _ => observable::scan(text, &mut token),
     }
 }

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use besa_event::observable::{ObservableKind as Kind, display};
-use besa_event::{Dictionary, DictionaryBuilder, Event, LogSources, Timestamp, Value};
+use besa_event::sieve::Words;
+use besa_event::{Dictionary, DictionaryBuilder, Event, LogSources, Timestamp, Value, ValueKind};
 use besa_sigma::Level;
 use besa_stix::pattern::{DEFAULT_WORK, Hit};
 use besa_stix::time::Instant;
@@ -121,6 +122,7 @@ pub struct IntelScratch {
     observer: ObserverScratch,
     network_key: Vec<u8>,
     folded: Vec<u8>,
+    words: Words,
     /// (leader, place of the field among the event's).
     found: Vec<(u32, usize)>,
     leaves: Vec<u32>,
@@ -246,13 +248,21 @@ impl IntelMatcher {
         out: &mut Vec<IntelMatch>,
     ) {
         self.begin(scratch);
-        for place in self.observer.places(event) {
-            self.look(place.value, place.classes, place.at, scratch);
+        if event.raw_fields().is_empty() {
+            // Most of what takes this way is short and meets nothing.
+            self.examine(Value { kind: ValueKind::Text, bytes: event.raw() }, 0, scratch);
+            self.note(RAW, scratch);
+        } else {
+            for place in self.observer.places(event) {
+                self.look(place.value, place.classes, place.at, scratch);
+            }
+            if self.table.has(Kind::Url) {
+                self.split_urls(event, scratch);
+            }
         }
-        if self.table.has(Kind::Url) {
-            self.split_urls(event, scratch);
+        if !scratch.found.is_empty() {
+            self.report_indicators(event, dictionary, scratch, out);
         }
-        self.report_indicators(event, dictionary, scratch, out);
         if !self.patterns.all.is_empty() {
             self.report_patterns(event, dictionary, sources, scratch, out);
         }
@@ -271,30 +281,37 @@ impl IntelMatcher {
 
     fn look(&self, value: Value<'_>, classes: u16, place: usize, scratch: &mut IntelScratch) {
         let key = Key { slot: classes, value };
-        // Whole records do not repeat.
-        if place == RAW || scratch.memo.get(key).is_none() {
+        if let Some(known) = scratch.memo.get(key) {
+            scratch.entries.clear();
+            scratch.entries.extend_from_slice(known);
+        } else {
             self.examine(value, classes, scratch);
-            if place != RAW {
-                scratch.memo.put(key, &scratch.entries);
-            }
-            note(
-                self,
-                &scratch.entries,
-                place,
-                &mut scratch.found,
-                &mut scratch.leaves,
-                &mut scratch.marks,
-                scratch.round,
-            );
-            return;
+            scratch.memo.put(key, &scratch.entries);
         }
-        let known = scratch.memo.get(key).unwrap_or_default();
-        note(self, known, place, &mut scratch.found, &mut scratch.leaves, &mut scratch.marks, scratch.round);
+        self.note(place, scratch);
+    }
+
+    /// Notes the entries of a value: indicators it meets, leaves it makes candidates.
+    fn note(&self, place: usize, scratch: &mut IntelScratch) {
+        let IntelScratch { entries, found, leaves, marks, round, .. } = scratch;
+        for entry in entries.iter() {
+            if entry & LITERAL == 0 {
+                found.push((self.catalogue.leader_of(*entry), place));
+                continue;
+            }
+            for leaf in self.patterns.needing.get((entry & !LITERAL) as usize).into_iter().flatten() {
+                let mark = &mut marks[*leaf as usize];
+                if *mark != *round {
+                    *mark = *round;
+                    leaves.push(*leaf);
+                }
+            }
+        }
     }
 
     /// Fills `scratch.entries` with what a value holds.
     fn examine(&self, value: Value<'_>, classes: u16, scratch: &mut IntelScratch) {
-        let IntelScratch { entries, observer, network_key, folded, .. } = scratch;
+        let IntelScratch { entries, observer, network_key, folded, words, .. } = scratch;
         entries.clear();
         let text = value.text();
         if self.table.len() > 0 && is_text(value.kind) {
@@ -302,13 +319,15 @@ impl IntelMatcher {
                 classes,
                 &text,
                 &mut observer.key,
-                Some(self.table.sieve()),
+                Some((self.table.sieve(), words)),
                 &mut |kind, bytes| {
                     self.look_up(kind, bytes, network_key, entries);
                 },
             );
-            entries.sort_unstable();
-            entries.dedup();
+            if entries.len() > 1 {
+                entries.sort_unstable();
+                entries.dedup();
+            }
         }
         if self.patterns.has_literals() {
             let from = entries.len();
@@ -357,7 +376,7 @@ impl IntelMatcher {
                 }
             }
             if let Some(record) = self.catalogue.record_of(leader) {
-                note_validity(record, event, &mut matched);
+                note_validity(&record, event, &mut matched);
             }
             out.push(IntelMatch { what: IntelRef::Indicator(leader), matched });
         }
@@ -399,8 +418,8 @@ impl IntelMatcher {
                     }
                     let what = pattern.what(*leaf);
                     let mut matched = self.patterns.matched(*leaf, &graph);
-                    if let Some(record) = self.catalogue.records.get(pattern.record as usize) {
-                        note_validity(record, event, &mut matched);
+                    if let Some(record) = self.catalogue.record(pattern.record) {
+                        note_validity(&record, event, &mut matched);
                     }
                     out.push(IntelMatch { what, matched });
                 }
@@ -438,7 +457,7 @@ impl IntelMatcher {
             }
             IntelRef::Pattern(number) | IntelRef::PatternPart { pattern: number, .. } => {
                 let pattern = self.patterns.all.get(number as usize);
-                let record = pattern.and_then(|pattern| catalogue.records.get(pattern.record as usize));
+                let record = pattern.and_then(|pattern| catalogue.record(pattern.record));
                 (record, None, pattern.map(|pattern| pattern.compiled.pattern().to_string()))
             }
         };
@@ -460,58 +479,30 @@ impl IntelMatcher {
             valid_until: None,
         };
         if let Some(record) = record {
-            describe(catalogue, record, &mut info);
+            describe(&record, &mut info);
         }
         info
     }
 }
 
-fn describe(catalogue: &Catalogue, record: &Record, info: &mut IntelInfo) {
-    let id = catalogue.text(record.id);
-    if !id.is_empty() {
-        info.intel_ref = Some(id.to_owned());
+fn describe(record: &Record<'_>, info: &mut IntelInfo) {
+    if !record.id.is_empty() {
+        info.intel_ref = Some(record.id.clone().into_owned());
         if !record.each {
-            id.clone_into(&mut info.id);
+            info.id = record.id.clone().into_owned();
         }
     }
-    let name = catalogue.text(record.name);
-    if !name.is_empty() {
-        name.clone_into(&mut info.title);
+    if !record.name.is_empty() {
+        record.name.clone_into(&mut info.title);
     }
-    catalogue.shared(record.author).clone_into(&mut info.author);
-    catalogue.shared(record.description).clone_into(&mut info.description);
-    catalogue.shared(record.origin).clone_into(&mut info.origin);
-    info.tags =
-        catalogue.shared(record.tags).split('\n').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    record.author.clone_into(&mut info.author);
+    record.description.clone_into(&mut info.description);
+    record.origin.clone_into(&mut info.origin);
+    info.tags = record.tags.split('\n').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
     info.level = record.level;
     info.confidence = record.confidence;
     info.valid_from = (record.valid.0 != i64::MIN).then_some(Timestamp(record.valid.0));
     info.valid_until = (record.valid.1 != i64::MAX).then_some(Timestamp(record.valid.1));
-}
-
-/// Notes entries of a value: indicators it meets, leaves it makes candidates.
-fn note(
-    matcher: &IntelMatcher,
-    entries: &[u32],
-    place: usize,
-    found: &mut Vec<(u32, usize)>,
-    leaves: &mut Vec<u32>,
-    marks: &mut [u32],
-    round: u32,
-) {
-    for entry in entries {
-        if entry & LITERAL == 0 {
-            found.push((matcher.catalogue.leader_of(*entry), place));
-            continue;
-        }
-        for leaf in matcher.patterns.needing.get((entry & !LITERAL) as usize).into_iter().flatten() {
-            let mark = &mut marks[*leaf as usize];
-            if *mark != round {
-                *mark = round;
-                leaves.push(*leaf);
-            }
-        }
-    }
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {
@@ -535,7 +526,7 @@ fn shown(event: Event<'_>, dictionary: &Dictionary, place: usize) -> (String, St
     }
 }
 
-fn note_validity(record: &Record, event: Event<'_>, matched: &mut Vec<(String, String)>) {
+fn note_validity(record: &Record<'_>, event: Event<'_>, matched: &mut Vec<(String, String)>) {
     let Some(at) = event.time().map(|time| time.at.0) else { return };
     let text = |nanos: i64| Timestamp(nanos).rfc3339(if nanos % 1_000_000_000 == 0 { 0 } else { 9 });
     if at < record.valid.0 {
@@ -547,10 +538,10 @@ fn note_validity(record: &Record, event: Event<'_>, matched: &mut Vec<(String, S
 }
 
 fn refusal(catalogue: &Catalogue, record: u32, reason: String) -> Refusal {
-    let record = catalogue.records.get(record as usize);
+    let record = catalogue.record(record);
     Refusal {
-        origin: Arc::from(record.map_or("", |record| catalogue.shared(record.origin))),
-        place: Place::Object(record.map_or("", |record| catalogue.text(record.id)).to_owned()),
+        origin: Arc::from(record.as_ref().map_or("", |record| record.origin)),
+        place: Place::Object(record.map(|record| record.id.into_owned()).unwrap_or_default()),
         reason,
     }
 }

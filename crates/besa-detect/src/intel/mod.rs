@@ -37,6 +37,7 @@
 //! # Limits
 //! 4 GiB of normalised values; values up to 4,096 bytes; a field scanned up to 1 MiB.
 
+mod column;
 mod combine;
 mod extract;
 pub mod fields;

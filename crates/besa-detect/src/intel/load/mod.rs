@@ -14,6 +14,7 @@ mod list;
 mod misp;
 mod stix;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use besa_sigma::Level;
 use besa_stix::pattern::Pattern;
 use hashbrown::HashMap;
 
+use super::column::{Numbers, Texts};
 use super::table::{ArenaFull, Values};
 
 /// Refusals kept of one file; the others are counted.
@@ -126,38 +128,54 @@ pub(super) struct Run {
 }
 
 /// What a source says of an indicator, or of all values of a list.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Record {
+#[derive(Clone, Debug)]
+pub(super) struct Record<'c> {
     /// Every value is an indicator of its own; else all together are one.
     pub(super) each: bool,
     pub(super) confidence: Option<u8>,
     pub(super) level: Level,
-    pub(super) origin: u32,
-    pub(super) id: TextAt,
-    pub(super) name: TextAt,
-    pub(super) author: u32,
+    pub(super) origin: &'c str,
+    pub(super) id: Cow<'c, str>,
+    pub(super) name: &'c str,
+    pub(super) author: &'c str,
     /// Joined by line feeds.
-    pub(super) tags: u32,
-    pub(super) description: u32,
+    pub(super) tags: &'c str,
+    pub(super) description: &'c str,
     /// Nanoseconds since 1970; `i64::MIN` and `i64::MAX` where not stated.
     pub(super) valid: (i64, i64),
 }
 
-/// A piece of the catalogue's text.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TextAt {
-    start: u32,
-    len: u32,
+/// What many records have in common; texts by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Common {
+    each: bool,
+    confidence: Option<u8>,
+    level: Level,
+    origin: usize,
+    author: usize,
+    tags: usize,
 }
 
-/// Records of all values and patterns, their texts shared where they repeat.
+/// Records of all values and patterns, by columns, their texts shared where they repeat. A record
+/// of a STIX indicator takes some 10 bytes besides its name and the 16 of its id.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Catalogue {
-    pub(super) runs: Vec<Run>,
-    pub(super) records: Vec<Record>,
-    texts: String,
-    shared: Vec<Box<str>>,
-    shared_numbers: HashMap<Box<str>, u32>,
+    /// Of the runs: first value and record. The last one stands in `run`.
+    firsts: Numbers,
+    run_records: Numbers,
+    run: Option<Run>,
+    /// Of the records: places in `common`, in `ids` (see [`Catalogue::add_id`]), texts.
+    commons: Numbers,
+    id_numbers: Numbers,
+    names: Texts,
+    descriptions: Numbers,
+    valid_from: Numbers,
+    valid_until: Numbers,
+    common: Vec<Common>,
+    uuids: Vec<[u8; 16]>,
+    shared: Texts,
+    common_numbers: HashMap<Common, usize>,
+    shared_numbers: HashMap<Box<str>, usize>,
 }
 
 /// What a record is made of.
@@ -177,81 +195,161 @@ struct Description<'a> {
 
 impl Catalogue {
     fn add(&mut self, origin: &str, of: &Description<'_>) -> u32 {
-        let record = Record {
+        let common = Common {
             each: of.each,
             confidence: of.confidence,
             level: of.level.or(of.confidence.map(level_of_confidence)).unwrap_or(Level::Medium),
             origin: self.share(origin),
-            id: self.text_at(of.id),
-            name: self.text_at(of.name),
             author: self.share(of.author),
             tags: self.share(&of.tags.join("\n")),
-            description: self.share(of.description),
-            valid: (of.valid_from.unwrap_or(i64::MIN), of.valid_until.unwrap_or(i64::MAX)),
         };
-        self.records.push(record);
-        u32::try_from(self.records.len() - 1).unwrap_or(u32::MAX)
+        let next = self.common.len();
+        let common_number = *self.common_numbers.entry(common).or_insert(next);
+        if common_number == next {
+            self.common.push(common);
+        }
+        let (id, description) = (self.add_id(of.id), self.share(of.description));
+        let record = self.commons.len();
+        self.commons.push(number(common_number));
+        self.id_numbers.push(id);
+        self.names.push(of.name);
+        self.descriptions.push(number(description));
+        self.valid_from.push(of.valid_from.unwrap_or(i64::MIN));
+        self.valid_until.push(of.valid_until.unwrap_or(i64::MAX));
+        u32::try_from(record).unwrap_or(u32::MAX)
+    }
+
+    /// Keeps an id: the UUID of an indicator by its place in `uuids`, any other text by the number
+    /// -1 - n of a shared text.
+    fn add_id(&mut self, id: &str) -> i64 {
+        let uuid = id.strip_prefix(INDICATOR).and_then(parse_uuid);
+        match uuid {
+            Some(uuid) => {
+                self.uuids.push(uuid);
+                number(self.uuids.len() - 1)
+            }
+            None => -1 - number(self.share(id)),
+        }
+    }
+
+    fn id(&self, record: usize) -> Cow<'_, str> {
+        let Some(number) = self.id_numbers.get(record) else { return Cow::Borrowed("") };
+        match usize::try_from(number) {
+            Ok(place) => match self.uuids.get(place) {
+                Some(uuid) => Cow::Owned(format!("{INDICATOR}{}", uuid_text(uuid))),
+                None => Cow::Borrowed(""),
+            },
+            Err(_) => Cow::Borrowed(self.shared.get(usize::try_from(-1 - number).unwrap_or(usize::MAX))),
+        }
+    }
+
+    /// Values from `first` on belong to a record.
+    fn add_run(&mut self, run: Run) {
+        if let Some(last) = self.run.replace(run)
+            && last.first != run.first
+        {
+            self.firsts.push(i64::from(last.first));
+            self.run_records.push(i64::from(last.record));
+        }
     }
 
     /// Gives back what was held for growth; nothing is added from now on.
     pub(super) fn freeze(&mut self) {
-        self.runs.shrink_to_fit();
-        self.records.shrink_to_fit();
-        self.texts.shrink_to_fit();
-        self.shared.shrink_to_fit();
+        let Self { firsts, run_records, commons, id_numbers, descriptions, valid_from, valid_until, .. } =
+            self;
+        for column in [firsts, run_records, commons, id_numbers, descriptions, valid_from, valid_until] {
+            column.freeze();
+        }
+        self.names.freeze();
+        self.shared.freeze();
+        self.common.shrink_to_fit();
+        self.uuids.shrink_to_fit();
+        self.common_numbers = HashMap::new();
         self.shared_numbers = HashMap::new();
     }
 
-    fn text_at(&mut self, text: &str) -> TextAt {
-        let place = (u32::try_from(self.texts.len()), u32::try_from(text.len()));
-        let (Ok(start), Ok(len)) = place else { return TextAt::default() };
-        self.texts.push_str(text);
-        TextAt { start, len }
-    }
-
-    fn share(&mut self, text: &str) -> u32 {
+    fn share(&mut self, text: &str) -> usize {
         if let Some(number) = self.shared_numbers.get(text) {
             return *number;
         }
-        let number = u32::try_from(self.shared.len()).unwrap_or(u32::MAX);
-        self.shared.push(text.into());
+        let number = self.shared.push(text);
         self.shared_numbers.insert(text.into(), number);
         number
     }
 
-    pub(super) fn text(&self, at: TextAt) -> &str {
-        self.texts.get(at.start as usize..at.start as usize + at.len as usize).unwrap_or_default()
-    }
-
-    pub(super) fn shared(&self, number: u32) -> &str {
-        self.shared.get(number as usize).map_or("", AsRef::as_ref)
+    /// What is said in a record.
+    pub(super) fn record(&self, record: u32) -> Option<Record<'_>> {
+        let record = record as usize;
+        let at = |column: &Numbers| column.get(record).and_then(|number| usize::try_from(number).ok());
+        let common = self.common.get(at(&self.commons)?)?;
+        Some(Record {
+            each: common.each,
+            confidence: common.confidence,
+            level: common.level,
+            origin: self.shared.get(common.origin),
+            id: self.id(record),
+            name: self.names.get(record),
+            author: self.shared.get(common.author),
+            tags: self.shared.get(common.tags),
+            description: self.shared.get(at(&self.descriptions)?),
+            valid: (self.valid_from.get(record)?, self.valid_until.get(record)?),
+        })
     }
 
     /// The run that a value belongs to.
-    pub(super) fn run_of(&self, number: u32) -> Option<Run> {
-        let after = self.runs.partition_point(|run| run.first <= number);
-        self.runs.get(after.checked_sub(1)?).copied()
+    pub(super) fn run_of(&self, value: u32) -> Option<Run> {
+        if let Some(last) = self.run.filter(|last| last.first <= value) {
+            return Some(last);
+        }
+        let at = self.firsts.partition_point(|first| first <= i64::from(value)).checked_sub(1)?;
+        let get = |column: &Numbers| column.get(at).and_then(|number| u32::try_from(number).ok());
+        Some(Run { first: get(&self.firsts)?, record: get(&self.run_records)? })
     }
 
     /// The record of a value.
-    pub(super) fn record_of(&self, number: u32) -> Option<&Record> {
-        self.records.get(self.run_of(number)?.record as usize)
+    pub(super) fn record_of(&self, value: u32) -> Option<Record<'_>> {
+        self.record(self.run_of(value)?.record)
     }
 
     /// The number that stands for a value's indicator: its own, or the first of its group.
-    pub(super) fn leader_of(&self, number: u32) -> u32 {
-        match self.run_of(number) {
-            Some(run) if !self.records.get(run.record as usize).is_none_or(|record| record.each) => run.first,
-            _ => number,
-        }
+    pub(super) fn leader_of(&self, value: u32) -> u32 {
+        let each = |run: &Run| {
+            let common =
+                self.commons.get(run.record as usize).and_then(|number| usize::try_from(number).ok());
+            common.and_then(|number| self.common.get(number)).is_none_or(|common| common.each)
+        };
+        self.run_of(value).filter(|run| !each(run)).map_or(value, |run| run.first)
     }
 
     pub(super) fn resident_bytes(&self) -> usize {
-        self.runs.capacity() * size_of::<Run>()
-            + self.records.capacity() * size_of::<Record>()
-            + self.texts.capacity()
-            + self.shared.iter().map(|text| text.len() * 2 + 64).sum::<usize>()
+        let Self { firsts, run_records, commons, id_numbers, descriptions, valid_from, valid_until, .. } =
+            self;
+        let columns = [firsts, run_records, commons, id_numbers, descriptions, valid_from, valid_until];
+        columns.iter().map(|column| column.resident_bytes()).sum::<usize>()
+            + self.names.resident_bytes()
+            + self.shared.resident_bytes()
+            + self.common.capacity() * size_of::<Common>()
+            + self.uuids.capacity() * 16
     }
+}
+
+/// What the ids of STIX indicators begin with.
+const INDICATOR: &str = "indicator--";
+
+fn number(place: usize) -> i64 {
+    i64::try_from(place).unwrap_or(i64::MAX)
+}
+
+/// The 16 bytes of a UUID in its usual spelling, with lower-case digits.
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|sign| *sign != '-').collect();
+    let uuid = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
+    (uuid_text(&uuid) == text).then_some(uuid)
+}
+
+fn uuid_text(uuid: &[u8; 16]) -> String {
+    let digits = format!("{:032x}", u128::from_be_bytes(*uuid));
+    [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| digits.get(group).unwrap_or_default()).join("-")
 }
 
 /// By the scale of STIX 2.1 appendix A (none, low, medium, high).
@@ -344,11 +442,7 @@ impl Loading<'_> {
     /// Values added from now on belong to a record.
     fn run(&mut self, record: u32) {
         let first = u32::try_from(self.intel.values.len()).unwrap_or(u32::MAX);
-        let runs = &mut self.intel.catalogue.runs;
-        match runs.last_mut() {
-            Some(last) if last.first == first => last.record = record,
-            _ => runs.push(Run { first, record }),
-        }
+        self.intel.catalogue.add_run(Run { first, record });
     }
 
     /// Adds a value of a known kind.

@@ -178,7 +178,7 @@ fn add_pattern(
         if all && loading.intel.values.len() > before {
             let record = record(loading, context, indicator);
             let first = u32::try_from(before).unwrap_or(u32::MAX);
-            loading.intel.catalogue.runs.push(super::Run { first, record });
+            loading.intel.catalogue.add_run(super::Run { first, record });
             return Ok(());
         }
         // A value without a normal form: the pattern is evaluated as it stands.
