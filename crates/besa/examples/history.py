@@ -16,6 +16,7 @@ looks at every column, at parent domains and at parts of URLs, and gives the eve
 import glob
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -40,12 +41,16 @@ print(connection.execute("SELECT sum(n) FROM (" + " UNION ALL ".join(parts) + ")
 
 
 def timed(command):
+    """Seconds by the clock, what was printed, processor seconds of the process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode > 1:
         raise RuntimeError(f"{command}: {done.stderr.decode()[-2000:]}")
-    return seconds, done.stdout.decode()
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, done.stdout.decode(), spent
 
 
 def forget(archive):
@@ -99,24 +104,41 @@ def row(*cells):
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
 
 
+def hit(folder):
+    """A list of the one indicator that was found most often in the last hunt."""
+    counts = {}
+    for line in open(f"{folder}/found.jsonl"):
+        value = json.loads(line)["rule_id"]
+        counts[value] = counts.get(value, 0) + 1
+    if not counts:
+        return None
+    path = f"{folder}/indicators-hit.txt"
+    with open(path, "w") as out:
+        out.write(max(sorted(counts), key=counts.get) + "\n")
+    return path
+
+
 def search(besa, history, folder, archive, events, counts):
     for count in counts:
-        asked = indicators(history, folder, count)
+        asked = indicators(history, folder, count) if count != "hit" else hit(folder)
+        if asked is None:
+            continue
         account = f"{folder}/account.json"
         hunt = [besa, "-q", "archive", "hunt", "--archive", archive, "--intel", asked, "--intel-only", "--format", "jsonl", "--out", f"{folder}/found.jsonl", "--account", account, "--jobs", "2"]
         duck = [sys.executable, "-c", DUCKDB, archive + "/data/*/*/*.parquet", asked, ",".join(COLUMNS)]
-        runs = 5 if count <= 10_000 else 3
+        runs = 5 if count == "hit" or count <= 10_000 else 3
         forget(archive)
-        cold, _ = timed(hunt)
-        warm, _ = best(hunt, runs)
+        cold = timed(hunt)[0]
+        warm, _, cpu = best(hunt, runs)
         # A semi-join for each column, or one pass with all of them: whichever is faster here.
         form = min(("each", "one"), key=lambda form: timed([*duck, form])[0])
         duck.append(form)
         forget(archive)
-        duck_cold, _ = timed(duck)
-        duck_warm, found = best(duck, runs)
+        duck_cold = timed(duck)[0]
+        # Its runs over a long history take minutes.
+        duck_warm, found, duck_cpu = best(duck, runs if events < 20_000_000 else 1)
         told = json.load(open(account))
-        row(f"{events:,}", f"{count:,}", f"{warm:.3f}", f"{cold:.2f}", f"{duck_warm:.3f}", f"{duck_cold:.2f}", f"{duck_warm / warm:.1f} ×", f"{told['findings']['total']:,}", found.strip())
+        row(f"{events:,}", "1, found" if count == "hit" else f"{count:,}", f"{warm:.3f}", f"{cold:.2f}", f"{cpu:.2f}", f"{duck_warm:.3f}", f"{duck_cold:.2f}", f"{duck_cpu:.2f}", f"{duck_warm / warm:.1f} ×", f"{told['findings']['total']:,}", found.strip())
 
 
 def main():
@@ -133,17 +155,19 @@ def main():
             f"{events / cost['seconds'] / 1e3:.0f}", f"{events / cost['cpu'] / 1e3:.0f}", cost["peak_mb"],
             f"{100 * size(archive, 'data') / cost['json']:.1f} %", f"{size(archive, 'index') / events:.1f}")
     print()
-    row("events", "indicators", "Besa warm s", "cold", "DuckDB warm s", "cold", "warm", "findings", "DuckDB's rows")
-    row(*["---"] * 9)
+    row("events", "indicators", "Besa warm s", "cold", "CPU", "DuckDB warm s", "cold", "CPU", "warm", "findings", "DuckDB's rows")
+    row(*["---"] * 11)
     for events in all_events:
-        counts = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000] if events == all_events[-1] else [1, 1_000]
+        counts = [1, 1_000, "hit"]
+        if events == all_events[-1]:
+            counts += [10_000, 100_000, 1_000_000]
         search(besa, history, folder, f"{folder}/archive-{events}", events, counts)
     if len(sys.argv) > 5:
         hours = int(sys.argv[5])
         archive = f"{folder}/hours-{hours}"
         if not os.path.exists(archive):
             print("\n" + timed([history, "hours", str(hours), "500", archive])[1])
-        search(besa, history, folder, archive, hours * 500, [1, 1_000])
+        search(besa, history, folder, archive, hours * 500, [1, 1_000, "hit"])
 
 
 main()

@@ -160,9 +160,10 @@ impl Column {
         let start = self.texts.len();
         json_unescape(bytes, &mut self.texts);
         let text = self.texts.get(start..).unwrap_or_default();
+        let canonical = json_is_canonical(bytes);
         // Escapes make no bytes that are not UTF-8, so it is enough to look at these.
-        if std::str::from_utf8(bytes).is_ok() {
-            return Entry { key, escaped: true, verbatim: [!json_is_canonical(bytes); 2], unescaped: None };
+        if canonical || std::str::from_utf8(bytes).is_ok() {
+            return Entry { key, escaped: true, verbatim: [!canonical; 2], unescaped: None };
         }
         let unescaped = (key.0 + key.1, text.len() as u32);
         self.keys.extend_from_slice(text);

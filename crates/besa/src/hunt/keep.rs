@@ -14,6 +14,7 @@ use besa_archive::{Ingest, IngestOptions, Receipt, Writer};
 use besa_detect::{Detector, Outcome, Worker};
 use besa_event::{Batch, Block, Dictionary, Keep, LogSources};
 use besa_evidence::{Context, Decoder, Format, Limits, decode, second_names};
+use crossbeam_channel::{Receiver, Sender};
 
 use super::interrupt::Interrupt;
 use super::knowledge::Knowledge;
@@ -32,6 +33,8 @@ struct Keeping<'k> {
     sources: LogSources,
     /// Whom to show each event, if anybody looks for anything.
     detector: Option<&'k Detector>,
+    /// Batches that the writer is done with, on their way back to the workers.
+    spare: (Sender<Batch>, Receiver<Batch>),
 }
 
 /// What a worker that hunts keeps from block to block.
@@ -100,7 +103,8 @@ impl Stage for Keeping<'_> {
 
     fn run(&self, hunter: &mut Option<Hunter<'_>>, batch: &mut Batch) -> (Batch, Outcome) {
         let outcome = hunter.as_mut().map(|hunter| std::mem::take(&mut hunter.outcome));
-        (std::mem::take(batch), outcome.unwrap_or_default())
+        let next = self.spare.1.try_recv().unwrap_or_default();
+        (std::mem::replace(batch, next), outcome.unwrap_or_default())
     }
 }
 
@@ -133,6 +137,7 @@ pub(crate) fn add(
         dictionary: names.build(),
         sources: LogSources::new(),
         detector: hunts.then_some(detector),
+        spare: crossbeam_channel::unbounded(),
     };
     let evidence = Evidence {
         paths: settings.evidence,
@@ -176,6 +181,8 @@ impl Keeper<'_> {
             Done::Block { path, format, outcome: (batch, outcome), events, defects, spent } => {
                 let at = now();
                 self.ingest.append(&batch, &self.keeping.dictionary, &self.keeping.sources, at)?;
+                // Both ends are the stage's own; there are never more than jobs under way.
+                let _ = self.keeping.spare.0.send(batch);
                 self.collector.take(Done::Block { path, format, outcome, events, defects, spent })?;
                 if self.ingest.is_due(at) { self.flush() } else { Ok(()) }
             }
