@@ -49,5 +49,6 @@ pub use maintain::{Retention, Upkeep, Verified};
 pub use manifest::Manifest;
 pub use read::rebuild::Wanted;
 pub use read::scan::{Reader, Scan, Scanned};
+pub use read::sift::Judge;
 pub use runs::{LookedUp, Tended};
 pub use store::Store;

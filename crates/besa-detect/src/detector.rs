@@ -6,7 +6,7 @@ use besa_sigma::{Level, RuleSet};
 use crate::correlate::CorrelationInputs;
 use crate::finding::{Finding, Hit, HitPart, Locator, RuleInfo, RuleRef};
 use crate::intel::{Intel, IntelMatch, IntelMatcher, IntelRef, IntelScratch, Refusal};
-use crate::sigma::{CompileError, SigmaMatcher, SigmaScratch};
+use crate::sigma::{CompileError, SigmaMatcher, SigmaScratch, SigmaTriggers};
 
 /// What narrows a hunt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,6 +169,13 @@ impl Detector {
         self.sigma.applicable(&self.dictionary, &self.sources, class)
     }
 
+    /// What picks the events of a class that Sigma rules can match, value by value; `None` if every
+    /// event has to be looked at.
+    #[must_use]
+    pub fn triggers(&self, class: LogSourceId) -> Option<SigmaTriggers<'_>> {
+        self.sigma.triggers(&self.dictionary, &self.sources, class)
+    }
+
     /// A worker; one per thread.
     #[must_use]
     pub fn worker(&self) -> Worker<'_> {
@@ -211,9 +218,16 @@ impl Worker<'_> {
         self.run_on(batch, false, out);
     }
 
-    /// The same for indicators and patterns alone. Events are not counted: whoever calls it has
-    /// picked them out of others that were looked at too, and counts all ([`Outcome::looked_at`]).
-    pub fn run_intel(&mut self, batch: &Batch, out: &mut Outcome) {
+    /// Sigma rules alone on events that were picked out of others, of which it is known that none
+    /// matches. Events are not counted: whoever calls it counts all ([`Outcome::looked_at`]).
+    pub fn run_picked_by_rules(&mut self, batch: &Batch, out: &mut Outcome) {
+        for event in batch.events().filter(|event| self.detector.in_scope(*event)) {
+            self.match_sigma(event, out);
+        }
+    }
+
+    /// The same for indicators and patterns alone.
+    pub fn run_picked_by_intel(&mut self, batch: &Batch, out: &mut Outcome) {
         for event in batch.events().filter(|event| self.detector.in_scope(*event)) {
             self.match_intel(event, out);
         }

@@ -20,4 +20,4 @@ mod text;
 pub use deferred::Deferred;
 pub use detector::{Detector, NotCompiled, Outcome, Scope, Worker};
 pub use finding::{Finding, FindingTime, Hit, HitPart, Kind, Locator, RELATED_MAX, RuleInfo, RuleRef};
-pub use sigma::CompileError;
+pub use sigma::{CompileError, SigmaTriggers};

@@ -36,4 +36,4 @@ pub use key::Observed;
 pub(crate) use run::with_directory;
 pub use run::{IndexError, ReadAt, Run, RunWriter, merge};
 pub use search::{Asked, Searched};
-pub use sieve::Sieve;
+pub use sieve::{Sieve, SieveHand};

@@ -4,9 +4,12 @@
 //! rows these are is told by the same keys: a value is looked for exactly if one of the keys under
 //! which a run would store it is asked for. So whatever the index finds, the sieve finds.
 
+use besa_event::LogSource;
+
 use super::build::Observe;
 use super::key;
 use super::search::Asked;
+use crate::read::sift::Judge;
 
 /// Bits of the filter for each point: a key that is not asked for passes in one of 16 cases.
 const BITS_PER_POINT: usize = 16;
@@ -39,21 +42,10 @@ impl<'a> Sieve<'a> {
         sieve
     }
 
-    pub(crate) fn observe(&self) -> &'a dyn Observe {
-        self.observe
-    }
-
-    /// Whether a value holds, seen in one of these ways, something asked for. `buffer` is for work.
-    pub(crate) fn meets(&self, ways: &[u32], text: &[u8], buffer: &mut Vec<u8>) -> bool {
-        let mut met = false;
-        for way in ways {
-            self.observe.observe(*way, text, buffer, &mut |observed| {
-                if !met {
-                    key::stored(observed, &mut |key| met |= self.holds(key));
-                }
-            });
-        }
-        met
+    /// For one thread.
+    #[must_use]
+    pub fn hand(&'a self) -> SieveHand<'a> {
+        SieveHand { sieve: self, buffer: Vec::new() }
     }
 
     #[inline]
@@ -67,5 +59,33 @@ impl<'a> Sieve<'a> {
     fn place(&self, key: u64) -> (usize, u64) {
         let at = key.wrapping_mul(FACTOR) >> self.shift;
         ((at / 64) as usize, 1 << (at % 64))
+    }
+}
+
+/// A sieve with what one thread needs for work.
+#[derive(Debug)]
+pub struct SieveHand<'a> {
+    sieve: &'a Sieve<'a>,
+    buffer: Vec<u8>,
+}
+
+impl Judge for SieveHand<'_> {
+    fn ways(&mut self, class: &LogSource, names: &[&str]) -> Vec<u32> {
+        self.sieve.observe.ways(class, names)
+    }
+
+    fn meets(&mut self, way: u32, text: &[u8]) -> bool {
+        let (sieve, mut met) = (self.sieve, false);
+        sieve.observe.observe(way, text, &mut self.buffer, &mut |observed| {
+            if !met {
+                key::stored(observed, &mut |key| met |= sieve.holds(key));
+            }
+        });
+        met
+    }
+
+    /// Observables are looked for in texts; a number, as evidence writes it, is none and no part of one.
+    fn looks_at_numbers(&self) -> bool {
+        false
     }
 }

@@ -10,11 +10,10 @@ use besa_event::{Batch, Defect, Dictionary, LogSource, LogSources, Origin, Place
 
 use super::file::DataFile;
 use super::rebuild::{Columns, Rebuilder, Rows, Wanted};
-use super::sift::sift;
+use super::sift::{Judge, sift};
 use crate::archive::Archive;
 use crate::entry::{FileEntry, FileNumber, Window};
 use crate::error::{Error, Result};
-use crate::index::Sieve;
 use crate::write::piece::TIME;
 
 /// What to read.
@@ -94,8 +93,8 @@ impl<'a> Reader<'a> {
         self.rebuilder.run(&rows, class, self.window, None, visit)
     }
 
-    /// Hands those events of a row group to `visit` of which some value meets the sieve, in order;
-    /// no other holds what is asked for. Returns how many events lie inside the window, met or not.
+    /// Hands those events of a row group to `visit` of which some value matters, in order. Returns
+    /// how many events lie inside the window, handed over or not.
     ///
     /// # Errors
     /// As [`Reader::read`].
@@ -104,12 +103,12 @@ impl<'a> Reader<'a> {
         file: &FileEntry,
         group: usize,
         wanted: Wanted,
-        sieve: &Sieve<'_>,
+        judge: &mut dyn Judge,
         visit: &mut dyn FnMut(&Batch) -> Result<()>,
     ) -> Result<u64> {
         let data = opened(&mut self.open, self.archive, file)?;
         let mut columns = Columns::new(data, group);
-        let chosen = sift(&mut columns, &data.class, sieve)?;
+        let chosen = sift(&mut columns, &data.class, judge)?;
         let inside = match self.window.is_everything() {
             true => data.rows(group),
             false => columns.ints(TIME)?.iter().filter(|time| self.window.holds(**time)).count(),

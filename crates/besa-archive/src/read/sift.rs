@@ -1,18 +1,17 @@
-//! Which rows of a row group hold a value that is asked for, told from its columns without
-//! rebuilding events.
+//! Which rows of a row group hold a value that matters, told from its columns without rebuilding
+//! events.
 //!
 //! ```text
 //! layouts ─▶ names, second names, kinds of value
-//! column  ─▶ its distinct values ─Sieve─▶ any? ─▶ its rows
+//! column  ─▶ its distinct values ─Judge─▶ any? ─▶ its rows
 //! overflow, raw records without fields: likewise
 //! ```
-//! Each distinct value is looked at once, and the rows of a column are decoded only if it holds
-//! something asked for. Columns of numbers are not read at all.
+//! Each distinct value is looked at once, and the rows of a column are decoded only if one of its
+//! values matters. Columns that nobody looks at are not read.
 //!
-//! Soundness: the index was told the same values under the same names
-//! ([`Piece`](crate::write::piece::Piece)), so an event that an indicator meets holds a value with a key asked
-//! for, in a column, in the overflow, or as its raw record if it has no field. The text of a value
-//! that is not UTF-8 stands in the overflow beside its column. Rows may be chosen in vain.
+//! Soundness: every value of an event is judged, under every name that the event gives it: in a
+//! column, in the overflow, or as its raw record if it has no field. (The bytes of a value that is
+//! not UTF-8 stand in the overflow beside its column.) Rows may be chosen in vain.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,21 +22,35 @@ use crate::codec::layout::{Layout, LayoutField, Place, Raw};
 use crate::codec::page::{NONE, Texts};
 use crate::codec::varint;
 use crate::error::Result;
-use crate::index::Sieve;
 use crate::write::piece::{LAYOUT, MORE, RAW};
 
-/// The rows of a row group of which some value meets the sieve, ascending.
-pub(crate) fn sift(columns: &mut Columns<'_>, class: &LogSource, sieve: &Sieve<'_>) -> Result<Vec<u32>> {
+/// Says of single values whether an event that holds them matters. One for each thread.
+pub trait Judge {
+    /// The different ways in which the values of a field are looked at, in events of a class; none,
+    /// and they are not looked at. `names` are all under which events give them; a record without
+    /// fields is told as a field with the empty name.
+    fn ways(&mut self, class: &LogSource, names: &[&str]) -> Vec<u32>;
+
+    /// Whether a value matters. `text` is the decoded text, or the bytes where they are not UTF-8.
+    fn meets(&mut self, way: u32, text: &[u8]) -> bool;
+
+    /// Whether numbers and booleans are looked at, and not texts alone.
+    fn looks_at_numbers(&self) -> bool;
+}
+
+/// The rows of a row group of which some value matters, ascending.
+pub(crate) fn sift(columns: &mut Columns<'_>, class: &LogSource, judge: &mut dyn Judge) -> Result<Vec<u32>> {
     let mut layouts = columns.open(LAYOUT)?.whole()?.clone();
     let ids = std::mem::take(&mut layouts.ids);
     let decoded = (0..layouts.spans.len() as u32)
         .map(|id| Layout::decode(layouts.value(id)))
         .collect::<Option<Vec<Layout<'_>>>>()
         .ok_or_else(|| columns.damaged("a layout is not well formed"))?;
-    let names = Names::of(&decoded);
-    let mut sift = Sift { class, sieve, buffer: Vec::new(), chosen: vec![false; columns.rows()] };
+    let names = Names::of(&decoded, judge.looks_at_numbers());
+    let mut sift = Sift { class, judge, chosen: vec![false; columns.rows()] };
     for (name, second) in names.second.iter().filter(|(name, _)| names.in_columns.contains(*name)) {
-        sift.column(columns, name, &sift.ways(name, second))?;
+        let ways = sift.ways(name, second);
+        sift.column(columns, name, &ways)?;
     }
     if names.overflows {
         sift.overflow(columns, &decoded, &ids, &names)?;
@@ -58,11 +71,13 @@ struct Names {
     in_columns: BTreeSet<String>,
     /// Whether there are texts in the overflow.
     overflows: bool,
+    /// Whether numbers count as texts.
+    numbers: bool,
 }
 
 impl Names {
-    fn of(layouts: &[Layout<'_>]) -> Self {
-        let mut names = Self::default();
+    fn of(layouts: &[Layout<'_>], numbers: bool) -> Self {
+        let mut names = Self { numbers, ..Self::default() };
         for layout in layouts {
             for field in &layout.fields {
                 names.add(layout, field);
@@ -77,7 +92,7 @@ impl Names {
             _ => field,
         };
         let name = original.name.to_ascii_lowercase();
-        if is_text(field.kind) {
+        if self.counts(field.kind) {
             if matches!(field.place, Place::Column | Place::Both) {
                 self.in_columns.insert(name.clone());
             }
@@ -88,25 +103,27 @@ impl Names {
             second.insert(field.name.to_ascii_lowercase());
         }
     }
-}
 
-/// Observables are looked for in texts; a number, as evidence writes it, is none and no part of one.
-fn is_text(kind: ValueKind) -> bool {
-    matches!(kind, ValueKind::Text | ValueKind::JsonText)
+    fn counts(&self, kind: ValueKind) -> bool {
+        match kind {
+            ValueKind::Text | ValueKind::JsonText => true,
+            ValueKind::Number | ValueKind::Boolean => self.numbers,
+            ValueKind::Null | ValueKind::Node => false,
+        }
+    }
 }
 
 struct Sift<'s> {
     class: &'s LogSource,
-    sieve: &'s Sieve<'s>,
-    buffer: Vec<u8>,
+    judge: &'s mut dyn Judge,
     /// Per row.
     chosen: Vec<bool>,
 }
 
 impl Sift<'_> {
-    fn ways(&self, name: &str, second: &BTreeSet<String>) -> Vec<u32> {
+    fn ways(&mut self, name: &str, second: &BTreeSet<String>) -> Vec<u32> {
         let names: Vec<&str> = std::iter::once(name).chain(second.iter().map(String::as_str)).collect();
-        self.sieve.observe().ways(self.class, &names)
+        self.judge.ways(self.class, &names)
     }
 
     fn choose(&mut self, row: usize) {
@@ -129,10 +146,14 @@ impl Sift<'_> {
         Ok(())
     }
 
-    /// For each distinct value, whether it meets the sieve.
+    fn meets(&mut self, ways: &[u32], text: &[u8]) -> bool {
+        ways.iter().any(|way| self.judge.meets(*way, text))
+    }
+
+    /// For each distinct value, whether it matters.
     fn met(&mut self, texts: &Texts, ways: &[u32]) -> Vec<bool> {
         let values = (0..texts.spans.len() as u32).map(|id| texts.value(id));
-        values.map(|value| self.sieve.meets(ways, value, &mut self.buffer)).collect()
+        values.map(|value| self.meets(ways, value)).collect()
     }
 
     fn overflow(
@@ -159,19 +180,19 @@ impl Sift<'_> {
     }
 
     /// For each value in the overflow, how to look at it and whether it is escaped.
-    fn ways_of_overflow(&self, layout: &Layout<'_>, names: &Names) -> Vec<Option<(bool, Vec<u32>)>> {
+    fn ways_of_overflow(&mut self, layout: &Layout<'_>, names: &Names) -> Vec<Option<(bool, Vec<u32>)>> {
         let overflows = layout.fields.iter().filter(|field| matches!(field.place, Place::More | Place::Both));
         let none = BTreeSet::new();
         overflows
             .map(|field| {
                 let name = field.name.to_ascii_lowercase();
-                let ways = || self.ways(&name, names.second.get(&name).unwrap_or(&none));
-                is_text(field.kind).then(|| (field.kind == ValueKind::JsonText, ways()))
+                let mut ways = || self.ways(&name, names.second.get(&name).unwrap_or(&none));
+                names.counts(field.kind).then(|| (field.kind == ValueKind::JsonText, ways()))
             })
             .collect()
     }
 
-    /// Whether any value of an overflow meets the sieve.
+    /// Whether any value of an overflow matters.
     fn meets_one(&mut self, ways: &[Option<(bool, Vec<u32>)>], mut more: &[u8]) -> bool {
         let mut text = Vec::new();
         ways.iter().any(|ways| {
@@ -183,7 +204,7 @@ impl Sift<'_> {
             } else {
                 text.extend_from_slice(bytes);
             }
-            self.sieve.meets(ways, &text, &mut self.buffer)
+            self.meets(ways, &text)
         })
     }
 
@@ -209,9 +230,7 @@ impl Sift<'_> {
     /// A record without fields that is kept in pieces is one piece.
     fn meets_pieces(&mut self, layout: &Layout<'_>, ways: &[u32]) -> bool {
         match &layout.raw {
-            Raw::Pieces { pieces, .. } if layout.fields.is_empty() => {
-                self.sieve.meets(ways, &pieces.concat(), &mut self.buffer)
-            }
+            Raw::Pieces { pieces, .. } if layout.fields.is_empty() => self.meets(ways, &pieces.concat()),
             _ => false,
         }
     }

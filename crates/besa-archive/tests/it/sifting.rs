@@ -93,7 +93,7 @@ fn check(
     for file in archive.manifest().files.values() {
         for group in 0..file.groups.len() {
             inside += reader
-                .sift(file, group, wanted, &sieve, &mut |batch| {
+                .sift(file, group, wanted, &mut sieve.hand(), &mut |batch| {
                     sifted.extend(batch.events().map(|event| shown(event, dictionary, &inner)));
                     Ok(())
                 })

@@ -212,6 +212,34 @@ impl IntelMatcher {
         })
     }
 
+    /// Whether values alone tell of every event if it can satisfy a pattern: by keys
+    /// ([`PatternNeed::any_of`]), or by a literal that one of them holds
+    /// ([`IntelMatcher::holds_literal`]).
+    #[must_use]
+    pub fn is_told_by_values(&self) -> bool {
+        let exprs = |leaf: &Leaf| {
+            self.patterns
+                .all
+                .get(leaf.pattern as usize)?
+                .compiled
+                .pattern()
+                .comparison_exprs()
+                .into_iter()
+                .nth(usize::from(leaf.part))
+        };
+        let by_keys = |leaf: &Leaf| exprs(leaf).and_then(simple::required).is_some();
+        self.patterns
+            .always
+            .iter()
+            .all(|number| self.patterns.leaves.get(*number as usize).is_none_or(by_keys))
+    }
+
+    /// Whether a value holds a literal without which some pattern cannot be satisfied. `folded` is for
+    /// work.
+    pub fn holds_literal(&self, text: &[u8], folded: &mut Vec<u8>) -> bool {
+        self.patterns.hold_literal(text, folded)
+    }
+
     /// Bytes held in memory by values and what is said of them (patterns not counted).
     #[must_use]
     pub fn resident_bytes(&self) -> usize {

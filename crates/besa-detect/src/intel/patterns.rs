@@ -145,6 +145,13 @@ impl Patterns {
         each_once(out, from);
     }
 
+    /// Whether a value holds any literal.
+    pub(crate) fn hold_literal(&self, text: &[u8], folded: &mut Vec<u8>) -> bool {
+        let Some(automaton) = &self.automaton else { return false };
+        fold_value(text, folded);
+        automaton.is_match(folded.as_slice())
+    }
+
     /// Whether any literal is looked for.
     pub(crate) fn has_literals(&self) -> bool {
         self.automaton.is_some()

@@ -51,6 +51,14 @@ const QUERY: u32 = 1 << 18;
 /// its class of events). An empty name stands for a record without fields.
 #[must_use]
 pub fn ways_of(class: &LogSource, names: &[&str]) -> Vec<Way> {
+    let mut ways: Vec<Way> = with_aliases(class, names).into_iter().map(way_of).collect();
+    ways.sort_unstable();
+    ways.dedup();
+    ways
+}
+
+/// Names of a field, and all those under which its values are asked for in events of a class.
+pub(crate) fn with_aliases<'n>(class: &LogSource, names: &[&'n str]) -> Vec<&'n str> {
     let mut all: Vec<&str> = names.to_vec();
     let mut at = 0;
     while let Some(name) = all.get(at).copied() {
@@ -61,10 +69,7 @@ pub fn ways_of(class: &LogSource, names: &[&str]) -> Vec<Way> {
         }
         at += 1;
     }
-    let mut ways: Vec<Way> = all.into_iter().map(way_of).collect();
-    ways.sort_unstable();
-    ways.dedup();
-    ways
+    all
 }
 
 fn way_of(name: &str) -> Way {

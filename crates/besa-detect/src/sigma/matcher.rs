@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use besa_event::{Dictionary, DictionaryBuilder, Event, LogSourceId, LogSources, Value};
+use besa_event::{
+    Dictionary, DictionaryBuilder, Event, LogSource, LogSourceId, LogSources, Value, ValueKind,
+};
 use besa_sigma::Rule;
 
 use super::index::{Entry, FieldIndex, IndexScratch};
@@ -12,6 +14,7 @@ use super::memo::{Key, Memo, VALUE_LEN_BYTES_MAX};
 use super::plan::{NO_MEMO, Plan, Shared, Slot};
 use super::program::{CompileError, Compiler, Expr, Program};
 use super::values::Values;
+use crate::intel::values::with_aliases;
 
 /// All rules, compiled; shared by the workers of a run.
 #[derive(Debug)]
@@ -186,6 +189,25 @@ impl SigmaMatcher {
         matched
     }
 
+    /// What tells of single values whether they can make an event of a class match; `None` where
+    /// that is not told by values: a rule without a trigger, or one that looks at every field.
+    pub fn triggers<'m>(
+        &'m self,
+        dictionary: &'m Dictionary,
+        sources: &LogSources,
+        class: LogSourceId,
+    ) -> Option<SigmaTriggers<'m>> {
+        let cell = self.plan_cell(class);
+        let plan = cell.get_or_init(|| self.plan(dictionary, sources, class));
+        let by_value = plan.always.is_empty() && plan.keywords.is_none();
+        by_value.then(|| SigmaTriggers {
+            matcher: self,
+            dictionary,
+            cell: Arc::clone(&cell),
+            state: State::default(),
+        })
+    }
+
     /// Notes every rule that may hold.
     fn candidates(&self, event: Event<'_>, plan: &Plan, state: &mut State) {
         state.candidates.extend_from_slice(&plan.always);
@@ -231,7 +253,7 @@ impl SigmaMatcher {
         let own = |field: &besa_event::Field| leaf.field.is_none_or(|name| name == field.name);
         let mut fields = event.raw_fields().iter().filter(|field| own(field));
         match &leaf.kind {
-            LeafKind::Null => fields.all(|field| field.kind == besa_event::ValueKind::Null),
+            LeafKind::Null => fields.all(|field| field.kind == ValueKind::Null),
             LeafKind::Exists => fields.next().is_some(),
             LeafKind::FieldRef { other, how, cased } => leaf.field.is_some_and(|field| {
                 let comparable = |name| event.all(name).filter(|value| is_comparable(value.kind));
@@ -363,9 +385,45 @@ fn are_short(event: Event<'_>, field: besa_event::FieldId) -> bool {
     event.all(field).all(|value| value.bytes.len() <= VALUE_LEN_BYTES_MAX)
 }
 
+/// Which values of a class of events trigger rules. An event none of whose values does matches no
+/// rule ([`SigmaMatcher::matches`] evaluates none). One for each thread.
+#[derive(Debug)]
+pub struct SigmaTriggers<'m> {
+    matcher: &'m SigmaMatcher,
+    dictionary: &'m Dictionary,
+    cell: Arc<OnceLock<Plan>>,
+    state: State,
+}
+
+impl SigmaTriggers<'_> {
+    /// The slots of the fields that go by one of these names, in events of `class`, where their
+    /// values can trigger a rule.
+    #[must_use]
+    pub fn slots(&self, class: &LogSource, names: &[&str]) -> Vec<u32> {
+        let Some(plan) = self.cell.get() else { return Vec::new() };
+        let fields = with_aliases(class, names).into_iter();
+        let fields = fields.filter_map(|name| self.dictionary.lookup(name.as_bytes()));
+        let mut slots: Vec<u32> =
+            fields.filter_map(|field| u32::try_from(plan.hot_slot(field)?).ok()).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+
+    /// Whether a text (not null, no node) of a field with that slot triggers a rule.
+    pub fn fires(&mut self, slot: u32, text: &[u8]) -> bool {
+        let Some(slot) = self.cell.get().and_then(|plan| plan.fields.get(slot as usize)) else {
+            return false;
+        };
+        let value = Value { kind: ValueKind::Text, bytes: text };
+        self.state.look(&self.matcher.program, &slot.triggers.index, slot.triggers.memo, value);
+        !self.state.entries.is_empty()
+    }
+}
+
 /// Null and nodes have no text to compare.
-pub(crate) fn is_comparable(kind: besa_event::ValueKind) -> bool {
-    !matches!(kind, besa_event::ValueKind::Null | besa_event::ValueKind::Node)
+pub(crate) fn is_comparable(kind: ValueKind) -> bool {
+    !matches!(kind, ValueKind::Null | ValueKind::Node)
 }
 
 /// What made an event match, as it is collected.

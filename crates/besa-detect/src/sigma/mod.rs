@@ -33,6 +33,6 @@ mod values;
 pub(crate) use leaf::{RegexSource, parse_number};
 pub(crate) use literals::required;
 pub(crate) use matcher::is_comparable;
-pub use matcher::{SigmaMatcher, SigmaScratch};
+pub use matcher::{SigmaMatcher, SigmaScratch, SigmaTriggers};
 pub(crate) use memo::{Key, Memo};
 pub use program::CompileError;

@@ -40,9 +40,11 @@ impl Observe for Observables {
 #[derive(Debug)]
 pub(crate) struct Question {
     pub(crate) asked: Asked,
-    /// Whether some pattern cannot be asked for: no value decides it, so that every event has to
-    /// be looked at.
+    /// Whether some pattern cannot be asked for: no key decides it, so that the index rules nothing
+    /// out.
     pub(crate) open: bool,
+    /// Whether values still tell which events have to be looked at, by keys and literals.
+    pub(crate) told_by_values: bool,
 }
 
 impl Question {
@@ -52,6 +54,10 @@ impl Question {
         let open = needs.iter().any(Option::is_none);
         let keys = needs.iter().flatten().flatten().map(|(kind, bytes)| (*kind, bytes.as_slice()));
         let values = intel.indicators().map(|value| (value.kind, value.bytes));
-        Self { asked: Asked::new(values.chain(keys)), open }
+        Self {
+            asked: Asked::new(values.chain(keys)),
+            open,
+            told_by_values: !open || intel.is_told_by_values(),
+        }
     }
 }

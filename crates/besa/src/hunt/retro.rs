@@ -1,16 +1,19 @@
 //! A hunt through an archive: the same workers, correlations, order and account as over evidence.
 //!
 //! ```text
-//! manifest ─window, log source─▶ row groups ─index─▶ hit: values sifted; of rows that hold something asked
-//!                                                 │       for, every column, intelligence alone
-//!                                                 └▶ all: columns of rules, rules alone, or not read
+//! manifest ─window, log source─▶ row groups ─index─▶ hit: values sifted; rows that hold something asked
+//!                                                 │       for are rebuilt whole: intelligence
+//!                                                 ├▶ ruled: values sifted; rows that trigger a rule are
+//!                                                 │       rebuilt by the columns of rules: rules
+//!                                                 └▶ neither: not read
 //! units ─▶ worker × N (read, match) ─▶ collector, in the order of the units
 //! ```
 //!
 //! Invariants:
 //! - A row group is left out only if no rule is about its log source, every pattern can be asked for
 //!   by value, and a sound index run says that it holds nothing asked for. Rows are left out by the
-//!   same keys. `--no-index` is the slow twin: it reads and matches every event.
+//!   same keys, and for rules by their triggers, unless some rule of the class has none or looks at
+//!   every field. `--no-index` is the slow twin: it reads and matches every event.
 //! - What was not read is told: files by name, index runs that could not be used by name.
 //! - The result does not depend on the number of workers, unless a budget ends it.
 
@@ -21,12 +24,12 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use besa_archive::index::Sieve;
+use besa_archive::index::{Sieve, SieveHand};
 use besa_archive::turns::Hunt;
-use besa_archive::{Archive, FileEntry, FileNumber, LookedUp, Reader, Source, Wanted, Window};
-use besa_detect::intel::values;
-use besa_detect::{Detector, Outcome, Worker};
-use besa_event::{Defect, Keep, LogSource, Origin, Place, Timestamp};
+use besa_archive::{Archive, FileEntry, FileNumber, Judge, LookedUp, Reader, Source, Wanted, Window};
+use besa_detect::intel::{IntelMatcher, values};
+use besa_detect::{Detector, Outcome, SigmaTriggers, Worker};
+use besa_event::{Defect, Keep, LogSource, LogSourceId, Origin, Place, Timestamp};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::account::{Coverage, IndexCoverage, OverBudget, class_name};
@@ -102,8 +105,7 @@ pub(crate) fn hunt(
     let mut coverage = held(&classes, &archive, &past);
     let question = (past.index && !detector.intel().is_empty()).then(|| Question::of(detector.intel()));
     let observe = observe();
-    let closed = question.as_ref().filter(|question| !question.open);
-    let sieve = closed.map(|question| Sieve::new(&*observe, &question.asked));
+    let sieve = question.as_ref().map(|question| Sieve::new(&*observe, &question.asked));
     let plan = Plan::new(&classes, &archive, &past, question.as_ref());
     coverage.files_passed_over = plan.files_passed_over;
     coverage.index.clone_from(&plan.index);
@@ -118,6 +120,8 @@ pub(crate) fn hunt(
         archive: &archive,
         window: past.window,
         plan: &plan,
+        sifts: past.index && question.as_ref().is_none_or(|question| question.told_by_values),
+        literals: question.as_ref().is_some_and(|question| question.open),
         sieve: sieve.as_ref(),
         turns: &past.turns,
         interrupt,
@@ -300,13 +304,73 @@ struct Hands<'a> {
     archive: &'a Archive,
     window: Window,
     plan: &'a Plan<'a>,
-    /// Picks the rows in which something asked for is; absent if values do not decide it.
+    /// Whether rows are picked by their values.
+    sifts: bool,
+    /// Whether some pattern is told by its literals alone.
+    literals: bool,
+    /// Picks the rows in which something asked for is; absent if nothing is.
     sieve: Option<&'a Sieve<'a>>,
     turns: &'a Hunt,
     interrupt: &'a Interrupt,
 }
 
-impl Hands<'_> {
+/// What one worker keeps.
+struct Hand<'a> {
+    reader: Reader<'a>,
+    worker: Worker<'a>,
+    sieve: Option<Asking<'a>>,
+    /// By class of events.
+    triggers: HashMap<LogSourceId, Option<Triggers<'a>>>,
+}
+
+/// Picks the rows in which something asked for is, and those with a literal of a pattern that cannot
+/// be asked for.
+struct Asking<'a> {
+    keys: SieveHand<'a>,
+    literals: Option<&'a IntelMatcher>,
+    folded: Vec<u8>,
+}
+
+/// The way of looking for literals, beside those of looking for keys.
+const LITERALS: u32 = u32::MAX;
+
+impl Judge for Asking<'_> {
+    fn ways(&mut self, class: &LogSource, names: &[&str]) -> Vec<u32> {
+        let mut ways = self.keys.ways(class, names);
+        ways.extend(self.literals.map(|_| LITERALS));
+        ways
+    }
+
+    fn meets(&mut self, way: u32, text: &[u8]) -> bool {
+        match self.literals.filter(|_| way == LITERALS) {
+            Some(intel) => intel.holds_literal(text, &mut self.folded),
+            None => self.keys.meets(way, text),
+        }
+    }
+
+    fn looks_at_numbers(&self) -> bool {
+        self.literals.is_some()
+    }
+}
+
+/// Picks the rows in which a value triggers a Sigma rule.
+struct Triggers<'a>(SigmaTriggers<'a>);
+
+impl Judge for Triggers<'_> {
+    fn ways(&mut self, class: &LogSource, names: &[&str]) -> Vec<u32> {
+        self.0.slots(class, names)
+    }
+
+    fn meets(&mut self, way: u32, text: &[u8]) -> bool {
+        self.0.fires(way, text)
+    }
+
+    fn looks_at_numbers(&self) -> bool {
+        true
+    }
+}
+
+impl<'a> Hands<'a> {
     /// Reads all units; `take` gets what comes of them in their order.
     fn run(
         &self,
@@ -374,60 +438,73 @@ impl Hands<'_> {
         }
     }
 
-    fn hand(&self) -> (Reader<'_>, Worker<'_>) {
+    fn hand(&self) -> Hand<'a> {
         let Self { detector, archive, window, .. } = *self;
-        (Reader::new(archive, window, detector.dictionary(), detector.sources()), detector.worker())
+        Hand {
+            reader: Reader::new(archive, window, detector.dictionary(), detector.sources()),
+            worker: detector.worker(),
+            sieve: self.sieve.map(|sieve| Asking {
+                keys: sieve.hand(),
+                literals: self.literals.then(|| detector.intel()),
+                folded: Vec::new(),
+            }),
+            triggers: HashMap::new(),
+        }
     }
 
-    fn read(&self, (reader, worker): &mut (Reader<'_>, Worker<'_>), unit: &Unit<'_>) -> Read {
+    fn read(&self, hand: &mut Hand<'a>, unit: &Unit<'_>) -> Read {
         let mut read = Read::default();
         let bytes = unit.file.bytes / unit.file.groups.len().max(1) as u64;
         let Ok(_turn) = self.turns.turn(bytes) else { return Read { refused: true, ..read } };
-        let result = match self.sieve.filter(|_| unit.hit) {
-            Some(sieve) => self.sift((reader, worker), unit, sieve, &mut read),
-            None => self.match_all((reader, worker), unit, &mut read),
+        let result = match self.sifts {
+            true => self.sift(hand, unit, &mut read),
+            false => self.match_all(hand, unit, &mut read),
         };
         read.failure = result.err().map(|error| error.to_string());
         read
     }
 
-    /// Rules on every event, if there are any; intelligence on events that hold something asked for.
-    fn sift(
-        &self,
-        (reader, worker): (&mut Reader<'_>, &mut Worker<'_>),
-        unit: &Unit<'_>,
-        sieve: &Sieve<'_>,
-        read: &mut Read,
-    ) -> besa_archive::Result<()> {
+    /// Rules on events with a value that triggers one, intelligence on events that hold something
+    /// asked for. All are counted: of the others it is known that nothing matches.
+    fn sift(&self, hand: &mut Hand<'a>, unit: &Unit<'_>, read: &mut Read) -> besa_archive::Result<()> {
+        let class = self.detector.sources().intern(LogSource::from(&unit.file.source));
+        let Hand { reader, worker, sieve, triggers } = hand;
         let Read { outcome, events, .. } = read;
+        let mut inside = None;
         if unit.ruled {
             let wanted = Wanted { keep: self.keep_elsewhere(), raw: false };
-            reader.read(unit.file, unit.group, wanted, &mut |batch| {
-                *events += batch.len() as u64;
-                worker.run_rules(batch, outcome);
+            let triggers =
+                triggers.entry(class).or_insert_with(|| self.detector.triggers(class).map(Triggers));
+            if let Some(triggers) = triggers {
+                inside = Some(reader.sift(unit.file, unit.group, wanted, triggers, &mut |batch| {
+                    worker.run_picked_by_rules(batch, outcome);
+                    Ok(())
+                })?);
+            } else {
+                let mut seen = 0;
+                reader.read(unit.file, unit.group, wanted, &mut |batch| {
+                    seen += batch.len() as u64;
+                    worker.run_picked_by_rules(batch, outcome);
+                    Ok(())
+                })?;
+                inside = Some(seen);
+            }
+        }
+        if let Some(sieve) = sieve.as_mut().filter(|_| unit.hit || self.plan.intel_everywhere) {
+            let wanted = Wanted { keep: self.detector.keep(), raw: false };
+            inside = Some(reader.sift(unit.file, unit.group, wanted, sieve, &mut |batch| {
+                worker.run_picked_by_intel(batch, outcome);
                 Ok(())
-            })?;
+            })?);
         }
-        let wanted = Wanted { keep: self.detector.keep(), raw: false };
-        let inside = reader.sift(unit.file, unit.group, wanted, sieve, &mut |batch| {
-            worker.run_intel(batch, outcome);
-            Ok(())
-        })?;
-        if !unit.ruled {
-            *events += inside;
-            let class = self.detector.sources().intern(LogSource::from(&unit.file.source));
-            outcome.looked_at(class, inside);
-        }
+        *events += inside.unwrap_or(0);
+        outcome.looked_at(class, inside.unwrap_or(0));
         Ok(())
     }
 
     /// Every event of a row group.
-    fn match_all(
-        &self,
-        (reader, worker): (&mut Reader<'_>, &mut Worker<'_>),
-        unit: &Unit<'_>,
-        read: &mut Read,
-    ) -> besa_archive::Result<()> {
+    fn match_all(&self, hand: &mut Hand<'_>, unit: &Unit<'_>, read: &mut Read) -> besa_archive::Result<()> {
+        let Hand { reader, worker, .. } = hand;
         let keep = if unit.hit { self.detector.keep() } else { self.keep_elsewhere() };
         let wanted = Wanted { keep, raw: false };
         let intel = unit.hit || self.plan.intel_everywhere;

@@ -75,7 +75,28 @@ fn the_scenario_is_found_in_the_archive_as_in_the_evidence() {
     assert!(found.len() > 300, "{}", found.len());
     let of_intel = equal(&members, dir.path(), &["--intel", text(&intel), "--intel-only"]);
     assert!(!of_intel.is_empty() && of_intel.len() < found.len(), "{}", of_intel.len());
+    patterns_by_literals(&members, dir.path());
     looked_after(&dir.path().join("history"));
+}
+
+/// Patterns that no key decides, by themselves: one told by a literal, one by nothing.
+fn patterns_by_literals(evidence: &[&Path], kept: &Path) {
+    let bundle = kept.join("bundle.json");
+    for pattern in [
+        "[process:command_line LIKE '%whoami%']",
+        "[process:command_line MATCHES '^.....$' OR process:command_line LIKE '%whoami%']",
+    ] {
+        let indicator = json!({
+            "type": "indicator", "spec_version": "2.1", "id": "indicator--00000000-0000-4000-8000-000000000001",
+            "created": "2022-01-01T00:00:00.000Z", "modified": "2022-01-01T00:00:00.000Z",
+            "valid_from": "2022-01-01T00:00:00Z", "pattern_type": "stix", "pattern": pattern,
+        });
+        let id = "bundle--00000000-0000-4000-8000-000000000000";
+        std::fs::write(&bundle, json!({"type": "bundle", "id": id, "objects": [indicator]}).to_string())
+            .unwrap();
+        let found = equal(evidence, kept, &["--intel", text(&bundle), "--intel-only"]);
+        assert!(!found.is_empty(), "{pattern}");
+    }
 }
 
 /// Upkeep over a real archive; then a file is damaged, and nothing found is no answer.
