@@ -1,5 +1,6 @@
 //! The pass over an event.
 
+use std::cell::OnceCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -7,11 +8,13 @@ use besa_event::observable::{ObservableKind as Kind, display};
 use besa_event::sieve::Words;
 use besa_event::{Dictionary, DictionaryBuilder, Event, LogSources, Timestamp, Value, ValueKind};
 use besa_sigma::Level;
+use besa_stix::observation::Observation;
 use besa_stix::pattern::{DEFAULT_WORK, Hit};
 use besa_stix::time::Instant;
 use hashbrown::HashMap;
 
 use super::PatternState;
+use super::exact::{OBJECTS_MAX, observe};
 use super::extract;
 use super::graph::EventGraph;
 use super::load::{Catalogue, Intel, Place, Record, Refusal};
@@ -432,12 +435,13 @@ impl IntelMatcher {
         let objects =
             objects[class].get_or_insert_with(|| mapping::objects_of(&sources.get(event.logsource())).into());
         let graph = EventGraph { event, dictionary, objects };
+        let exact = OnceCell::new();
         let mut reported = None;
         for leaf in leaves.iter().filter_map(|leaf| self.patterns.leaves.get(*leaf as usize)) {
             if reported == Some(leaf.pattern) {
                 continue;
             }
-            match self.leaf_holds(*leaf, event, &graph) {
+            match self.leaf_holds(*leaf, &graph, &exact) {
                 Ok(false) => {}
                 Ok(true) => {
                     let pattern = &self.patterns.all[leaf.pattern as usize];
@@ -457,15 +461,27 @@ impl IntelMatcher {
     }
 
     /// Whether a leaf holds, and with it a pattern that one event can satisfy.
-    fn leaf_holds(&self, leaf: Leaf, event: Event<'_>, graph: &EventGraph<'_>) -> Result<bool, ()> {
+    fn leaf_holds(
+        &self,
+        leaf: Leaf,
+        graph: &EventGraph<'_>,
+        exact: &OnceCell<Option<Observation>>,
+    ) -> Result<bool, ()> {
         let pattern = &self.patterns.all[leaf.pattern as usize];
         if !pattern.leaf_holds(leaf.part, graph).map_err(|_| ())? {
+            return Ok(false);
+        }
+        if pattern.has_several_comparisons(leaf.part)
+            && let Some(exact) = exact.get_or_init(|| observation(graph))
+            && !pattern.leaf_holds(leaf.part, exact).map_err(|_| ())?
+        {
             return Ok(false);
         }
         if !pattern.single || !pattern.timed {
             return Ok(true);
         }
-        let Some(at) = event.time().and_then(|time| Instant::from_unix_nanos(i128::from(time.at.0))) else {
+        let Some(at) = graph.event.time().and_then(|time| Instant::from_unix_nanos(i128::from(time.at.0)))
+        else {
             return Ok(false);
         };
         let mut hits = vec![Vec::new(); pattern.compiled.leaves().len()];
@@ -511,6 +527,12 @@ impl IntelMatcher {
         }
         info
     }
+}
+
+/// An event as objects with one value a property; `None` if there are too many.
+fn observation(graph: &EventGraph<'_>) -> Option<Observation> {
+    let at = Instant::from_unix_nanos(i128::from(graph.event.time().map_or(0, |time| time.at.0)))?;
+    Some(Observation::new(String::new(), (at, at), 1, observe(graph, OBJECTS_MAX)?))
 }
 
 fn describe(record: &Record<'_>, info: &mut IntelInfo) {

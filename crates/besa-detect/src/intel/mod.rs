@@ -39,6 +39,7 @@
 
 mod column;
 mod combine;
+mod exact;
 mod extract;
 pub mod fields;
 mod graph;

@@ -249,6 +249,12 @@ impl ReadyPattern {
         }
     }
 
+    /// Whether a comparison expression has more than one comparison.
+    pub(crate) fn has_several_comparisons(&self, part: u16) -> bool {
+        let exprs = self.compiled.pattern().comparison_exprs();
+        exprs.get(usize::from(part)).is_some_and(|expr| expr.comparisons().len() > 1)
+    }
+
     /// Whether a leaf holds for an event.
     pub(crate) fn leaf_holds(&self, part: u16, graph: &dyn ObjectGraph) -> Result<bool, EvaluateError> {
         self.compiled.leaves().get(usize::from(part)).map_or(Ok(false), |leaf| leaf.matches(graph))

@@ -3,20 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use besa_event::observable::{ObservableKind as Kind, display};
 use besa_event::{Dictionary, Event, LogSources, ValueKind};
 use besa_stix::observation::Observation;
-use besa_stix::pattern::Value as StixValue;
 use besa_stix::time::Instant;
 use ipnet::IpNet;
-use serde_json::{Map, Value as Json, json};
 
+use super::exact::observe;
 use super::fields::{SPLIT_URLS, classes_of};
 use super::graph::EventGraph;
 use super::load::Intel;
-use super::mapping::{self, Object, Source};
+use super::mapping;
 use super::observer::derived_keys;
 use super::patterns::Patterns;
 use super::{IntelRef, extract};
@@ -101,7 +99,9 @@ fn patterns(
         return;
     };
     let objects = mapping::objects_of(&sources.get(event.logsource()));
-    let observation = Observation::new(String::new(), (at, at), 1, observe(event, dictionary, &objects));
+    let graph = EventGraph { event, dictionary, objects: &objects };
+    let objects = observe(&graph, usize::MAX).unwrap_or_default();
+    let observation = Observation::new(String::new(), (at, at), 1, objects);
     for (number, pattern) in (0..).zip(&ready.all) {
         if pattern.single {
             let timeless = pattern.timed && event.time().is_none();
@@ -116,96 +116,5 @@ fn patterns(
                 out.insert(IntelRef::PatternPart { pattern: number, part });
             }
         }
-    }
-}
-
-/// The event as STIX objects in JSON: (key, object). Where a property can have several values
-/// (a registry key of a user, a destination by name and by address), there is an object for each.
-pub(crate) fn observe(
-    event: Event<'_>,
-    dictionary: &Dictionary,
-    objects: &[&'static Object],
-) -> Vec<(String, Arc<Json>)> {
-    let mut builder = Builder { graph: EventGraph { event, dictionary, objects }, out: Vec::new() };
-    for object in objects {
-        builder.add(object);
-    }
-    builder.out.into_iter().map(|(key, object)| (key, Arc::new(object))).collect()
-}
-
-struct Builder<'a> {
-    graph: EventGraph<'a>,
-    out: Vec<(String, Json)>,
-}
-
-impl Builder<'_> {
-    /// Adds the forms of an object; returns their keys.
-    fn add(&mut self, object: &'static Object) -> Vec<String> {
-        let forms = self.forms(object);
-        forms
-            .into_iter()
-            .map(|form| {
-                let key = format!("{}--{}", object.object_type, self.out.len());
-                self.out.push((key.clone(), Json::Object(form)));
-                key
-            })
-            .collect()
-    }
-
-    /// Every way to choose one value for each property that is no list; empty if nothing is there.
-    fn forms(&mut self, object: &'static Object) -> Vec<Map<String, Json>> {
-        let mut forms = vec![Map::new()];
-        for row in object.rows {
-            let values: Vec<Json> = match &row.source {
-                Source::Fields(fields, part) => self.values(fields, *part),
-                Source::Objects(objects) => objects
-                    .iter()
-                    .flat_map(|inner| {
-                        if inner.object_type.is_empty() {
-                            self.forms(inner).into_iter().map(Json::Object).collect::<Vec<_>>()
-                        } else {
-                            self.add(inner).into_iter().map(Json::String).collect()
-                        }
-                    })
-                    .collect(),
-            };
-            if values.is_empty() {
-                continue;
-            }
-            let choices = if row.list { vec![Json::Array(values)] } else { values };
-            forms = choices
-                .iter()
-                .flat_map(|choice| {
-                    forms.iter().map(|form| {
-                        let mut form = form.clone();
-                        form.insert(row.property.to_owned(), choice.clone());
-                        form
-                    })
-                })
-                .collect();
-        }
-        forms.retain(|form| !form.is_empty());
-        if !object.object_type.is_empty() {
-            forms.iter_mut().for_each(|form| {
-                form.insert("type".to_owned(), json!(object.object_type));
-            });
-        }
-        forms
-    }
-
-    fn values(&self, fields: &'static [&'static str], part: mapping::Part) -> Vec<Json> {
-        let mut values = Vec::new();
-        self.graph.each_part(fields, part, &mut |value| values.push(json_of(value)));
-        values
-    }
-}
-
-fn json_of(value: StixValue<'_>) -> Json {
-    match value {
-        StixValue::String(text) => json!(text),
-        StixValue::Integer(number) => i64::try_from(number).map_or(Json::Null, |number| json!(number)),
-        StixValue::Float(number) => json!(number),
-        StixValue::Boolean(value) => json!(value),
-        StixValue::Composite | StixValue::Null => Json::Null,
     }
 }

@@ -836,6 +836,16 @@ const CLASSES: &[&str] = &[
     "",
 ];
 
+/// Two users in one event are two accounts: no account has both names.
+#[test]
+fn comparisons_joined_by_and_are_about_one_object() {
+    let class = "Microsoft-Windows-Sysmon/Operational#1";
+    let other = "[user-account:account_login != 'a' AND user-account:account_login = 'a']";
+    let same = "[user-account:account_login != 'b' AND user-account:account_login = 'a']";
+    let intel = bundle(&[("other", other), ("same", same)]);
+    check(&intel, class, &[("User", r"CORP\a"), ("User", r"CORP\c")], &["same"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
