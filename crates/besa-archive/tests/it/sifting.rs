@@ -6,7 +6,7 @@ use std::sync::Arc;
 use besa_archive::index::{Asked, Observe, Observed, Sieve};
 use besa_archive::{Archive, IngestOptions, Reader, Wanted, Window, Writer};
 use besa_event::observable::ObservableKind;
-use besa_event::{Batch, Dictionary, Keep, LogSource, LogSources, Timestamp, ValueKind};
+use besa_event::{Batch, Dictionary, Field, Keep, LogSource, LogSources, Timestamp, ValueKind};
 use proptest::prelude::*;
 
 use crate::rebuilding::made;
@@ -42,13 +42,14 @@ impl Observe for Named {
     }
 }
 
-/// What an event holds that can be asked for.
+/// What an event holds that can be asked for. Names that a class of events gives to others' fields are
+/// for the observer to know, and this one knows none.
 fn values(batch: &Batch, number: usize, dictionary: &Dictionary) -> BTreeSet<Vec<u8>> {
     let event = batch.event(number);
-    let fields =
-        event.fields().filter(|field| matches!(field.value.kind, ValueKind::Text | ValueKind::JsonText));
-    let mut values: BTreeSet<Vec<u8>> =
-        fields.map(|field| key(&event.field_name(dictionary, field.name), &field.value.text())).collect();
+    let fields = event.own_fields().iter();
+    let fields = fields.filter(|field| matches!(field.kind, ValueKind::Text | ValueKind::JsonText));
+    let text = |field: &Field| key(&event.field_name(dictionary, field.name), &event.value(field).text());
+    let mut values: BTreeSet<Vec<u8>> = fields.map(text).collect();
     if event.fields().next().is_none() && !event.raw().is_empty() {
         values.insert(key("", event.raw()));
     }
