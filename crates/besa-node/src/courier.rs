@@ -17,6 +17,7 @@ use besa_alliance::signed::Kind;
 use besa_exchange::taxii::client::{Client, Pushed};
 use besa_intel::{CollectionKey, Store, Time};
 
+use crate::bell::Bell;
 use crate::error::NodeError;
 use crate::gate::Gate;
 use crate::intake::list;
@@ -72,6 +73,19 @@ impl Courier {
     /// To whom.
     pub fn ally(&self) -> &MemberId {
         &self.ally
+    }
+
+    /// Waits until the ally is tried again: for a time, or until it is heard of, since the way back is
+    /// there then. False at the end.
+    pub(crate) fn rest(&self, bell: &Bell, most: Duration) -> bool {
+        let (heard, mut rested) = (self.gate.heard(&self.ally), Duration::ZERO);
+        while rested < most && self.gate.heard(&self.ally) == heard {
+            if !bell.pause(PAUSE_FIRST) {
+                return false;
+            }
+            rested += PAUSE_FIRST;
+        }
+        true
     }
 
     /// Brings what is new.

@@ -52,6 +52,8 @@ pub struct Gate {
     me: MemberId,
     bell: Arc<Bell>,
     proved: Mutex<HashMap<(MemberId, String), Time>>,
+    /// Requests of each member: whoever sends can be reached, most likely.
+    heard: Mutex<HashMap<MemberId, u64>>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -106,7 +108,7 @@ impl Gate {
         bell: Arc<Bell>,
     ) -> Self {
         let known = Mutex::new(known);
-        Self { known, store, places, journal, home, me, bell, proved: Mutex::default() }
+        Self { known, store, places, journal, home, me, bell, proved: Mutex::default(), heard: Mutex::default() }
     }
 
     /// What is known.
@@ -119,6 +121,11 @@ impl Gate {
         &self.me
     }
 
+    /// How many requests of a member there were since the start.
+    pub(crate) fn heard(&self, member: &MemberId) -> u64 {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(member).copied().unwrap_or(0)
+    }
+
     /// Whether the node is being stopped.
     pub(crate) fn is_stopped(&self) -> bool {
         self.bell.is_stopped()
@@ -127,6 +134,7 @@ impl Gate {
     /// Judges what a member sent and stores what may be stored.
     pub fn judge(&self, sender: &MemberId, mut batch: Batch) -> Result<Receipt, StoreError> {
         let now = batch.at;
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner).entry(sender.clone()).or_default() += 1;
         let mut after = Aftermath::default();
         {
             let mut known = self.known();

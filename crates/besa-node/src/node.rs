@@ -327,7 +327,7 @@ fn carry(work: (Courier, Arc<Current>, Clock), bell: &Bell) {
                 if let Err(error) = not_yet {
                     tracing::info!(ally = %courier.ally(), %error, "not delivered yet");
                 }
-                let goes_on = bell.pause(pause);
+                let goes_on = courier.rest(bell, pause);
                 pause = (pause * 2).min(PAUSE_MAX);
                 goes_on
             }
