@@ -108,7 +108,17 @@ impl Gate {
         bell: Arc<Bell>,
     ) -> Self {
         let known = Mutex::new(known);
-        Self { known, store, places, journal, home, me, bell, proved: Mutex::default(), heard: Mutex::default() }
+        Self {
+            known,
+            store,
+            places,
+            journal,
+            home,
+            me,
+            bell,
+            proved: Mutex::default(),
+            heard: Mutex::default(),
+        }
     }
 
     /// What is known.
