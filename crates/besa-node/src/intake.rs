@@ -14,7 +14,7 @@ use besa_alliance::entry::{
 };
 use besa_alliance::intake::{Arrivals, Assets, Checker, Intake as Defence, Limits, Verdict, Word};
 use besa_alliance::member::{Digest, MemberId};
-use besa_intel::{Batch, CollectionKey, Store, Stored, Time, VersionFilter, prepare};
+use besa_intel::{Batch, CollectionKey, Store, Stored, Time, VersionFilter};
 use besa_stix::marking::TLP_2_AMBER;
 use besa_stix::object::Object;
 
@@ -22,7 +22,7 @@ use crate::error::NodeError;
 use crate::gate::Gate;
 use crate::home::Home;
 use crate::hunt::Question;
-use crate::journal::{Draft, Journal, each_entry};
+use crate::journal::{Draft, Journal, each_entry, prepared};
 use crate::known::{Line, intake_cursor};
 use crate::places::{Boxes, Places};
 use crate::relay::pass_on;
@@ -358,12 +358,8 @@ pub(crate) fn list(
     texts: &[String],
     now: Time,
 ) -> Result<(), NodeError> {
-    let mut prepared = Vec::new();
-    for text in texts {
-        let raw = serde_json::from_str(text).map_err(|error| NodeError::Input(error.to_string()))?;
-        prepared.push(prepare(raw));
-    }
-    if !prepared.is_empty() {
+    if !texts.is_empty() {
+        let prepared = prepared(texts.iter().map(String::as_str))?;
         store.add_objects(Batch::new("alliance", now, Some(collection), prepared))?;
     }
     Ok(())

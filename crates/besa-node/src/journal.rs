@@ -14,7 +14,7 @@ use besa_alliance::keys::SecretKey;
 use besa_alliance::log::Head;
 use besa_alliance::member::{Digest, MemberId};
 use besa_alliance::signed::Kind;
-use besa_intel::{Batch, CollectionKey, PageQuery, Store, Time, VersionFilter, prepare};
+use besa_intel::{Batch, CollectionKey, PageQuery, Prepared, Store, Time, VersionFilter, prepare};
 
 use crate::error::NodeError;
 
@@ -101,12 +101,8 @@ impl Journal {
     }
 
     fn put<'a>(&self, texts: impl IntoIterator<Item = &'a str>, now: Time) -> Result<(), NodeError> {
-        let mut prepared = Vec::new();
-        for text in texts {
-            let raw = serde_json::from_str(text).map_err(|error| NodeError::Input(error.to_string()))?;
-            prepared.push(prepare(raw));
-        }
-        let receipt = self.store.add_objects(Batch::new("alliance", now, Some(self.sent), prepared))?;
+        let receipt =
+            self.store.add_objects(Batch::new("alliance", now, Some(self.sent), prepared(texts)?))?;
         let failed = receipt.outcomes.unwrap_or_default().into_iter().find(|one| !one.is_success());
         match failed {
             Some(failed) => {
@@ -124,6 +120,13 @@ impl Journal {
             Ok(true)
         })
     }
+}
+
+/// Texts of objects as the store takes them.
+pub(crate) fn prepared<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<Prepared>, NodeError> {
+    let one = |text| serde_json::from_str(text).map(prepare);
+    let all: Result<_, _> = texts.into_iter().map(one).collect();
+    all.map_err(|error: serde_json::Error| NodeError::Input(error.to_string()))
 }
 
 /// Visits the entries of a collection behind a commit number, in order, and moves it on. The visitor

@@ -212,6 +212,8 @@ impl Known {
     pub(crate) fn set_back(&mut self, heads: Vec<Head>) -> Vec<Digest> {
         let mut shorter = Vec::new();
         for head in heads {
+            // What parted from the log after this head is void; its member goes on from here.
+            self.forked.remove(&head.log);
             let (log, length) = (head.log, usize::try_from(head.sequence).unwrap_or(usize::MAX));
             if self.ledger.set_back(head) {
                 if let Some(hashes) = self.hashes.get_mut(&log) {

@@ -31,6 +31,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const REFRESH_LOOKS: u64 = 50;
 /// How often an ally is asked for what it has for us.
 const FETCH_EVERY: Duration = Duration::from_secs(60);
+/// How often a witness is asked for what is lacking; it may not have it, or not any more.
+const ASK_EVERY: Duration = Duration::from_secs(2);
 /// How often a witness states the heads that have moved.
 const WITNESS_EVERY: Duration = Duration::from_secs(2);
 /// A thread that hears nothing looks by itself after so long.
@@ -301,21 +303,24 @@ fn countersign(work: (Witness, Clock), bell: &Bell) {
 fn carry(work: (Courier, Arc<Current>, Clock), bell: &Bell) {
     let (mut courier, settings, clock) = work;
     let (mut seen, mut pause) = (0, PAUSE_FIRST);
-    let mut fetched: Option<Instant> = None;
+    let (mut fetched, mut asked): (Option<Instant>, Option<Instant>) = (None, None);
+    let is_due = |last: Option<Instant>, every| last.is_none_or(|at| at.elapsed() >= every);
     loop {
         let settings = settings.get();
         if let Err(error) = courier.meet(settings.peers.iter().find(|peer| peer.member == *courier.ally())) {
             tracing::error!(ally = %courier.ally(), %error, "its node cannot be asked");
         }
-        let due = fetched.is_none_or(|at| at.elapsed() >= FETCH_EVERY);
-        if due {
+        if is_due(fetched, FETCH_EVERY) {
             fetched = Some(Instant::now());
             if let Err(error) = courier.fetch(clock) {
                 tracing::info!(ally = %courier.ally(), %error, "nothing can be fetched");
             }
         }
-        if let Err(error) = courier.fetch_lacking(clock()) {
-            tracing::info!(ally = %courier.ally(), %error, "what is lacking cannot be fetched");
+        if is_due(asked, ASK_EVERY) {
+            asked = Some(Instant::now());
+            if let Err(error) = courier.fetch_lacking(clock()) {
+                tracing::info!(ally = %courier.ally(), %error, "what is lacking cannot be fetched");
+            }
         }
         let delivered = courier.deliver(clock());
         let goes_on = match delivered {

@@ -20,12 +20,12 @@ use besa_alliance::member::{Digest, MemberId, Role};
 use besa_alliance::policy::Recipient;
 use besa_alliance::signed::id_of;
 use besa_exchange::taxii::client::Client;
-use besa_intel::{Batch, CollectionKey, Store, Time, prepare};
+use besa_intel::{Batch, CollectionKey, Store, Time};
 
 use crate::error::NodeError;
 use crate::gate::Gate;
 use crate::intake::list;
-use crate::journal::ENTRY_KINDS;
+use crate::journal::{ENTRY_KINDS, prepared};
 use crate::places::Places;
 use crate::release::signed_for;
 
@@ -133,11 +133,7 @@ impl Fetch<'_> {
         let ids: Vec<String> = entry.content().objects().iter().map(|line| line.object_ref.clone()).collect();
         let mut texts = vec![entry.text()];
         texts.extend(self.client.named(&self.relay, &ids)?);
-        let mut prepared = Vec::new();
-        for text in texts {
-            let raw = serde_json::from_str(&text).map_err(|error| NodeError::Input(error.to_string()))?;
-            prepared.push(prepare(raw));
-        }
+        let prepared = prepared(texts.iter().map(String::as_str))?;
         let batch = Batch::new("alliance relay", now, Some(self.into), prepared);
         self.gate.judge(self.witness, batch)?;
         Ok(self.gate.known().held(&entry.log(), entry.sequence()) == Some(entry.digest))

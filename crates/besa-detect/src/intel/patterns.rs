@@ -45,6 +45,8 @@ pub(crate) struct ReadyPattern {
     pub(crate) single: bool,
     /// A START … STOP stands somewhere.
     pub(crate) timed: bool,
+    /// For each comparison expression, whether it has more than one comparison.
+    several: Vec<bool>,
 }
 
 /// A comparison expression of a pattern.
@@ -82,7 +84,13 @@ impl Patterns {
             for (part, expr) in (0..=u16::MAX).zip(&exprs) {
                 ready.place(Leaf { pattern: number, part }, expr, &mut literals);
             }
-            ready.all.push(ReadyPattern { record, compiled, single, timed });
+            let several = compiled
+                .pattern()
+                .comparison_exprs()
+                .iter()
+                .map(|expr| expr.comparisons().len() > 1)
+                .collect();
+            ready.all.push(ReadyPattern { record, compiled, single, timed, several });
         }
         ready.build(literals);
         (ready, refused)
@@ -251,8 +259,7 @@ impl ReadyPattern {
 
     /// Whether a comparison expression has more than one comparison.
     pub(crate) fn has_several_comparisons(&self, part: u16) -> bool {
-        let exprs = self.compiled.pattern().comparison_exprs();
-        exprs.get(usize::from(part)).is_some_and(|expr| expr.comparisons().len() > 1)
+        self.several.get(usize::from(part)).is_some_and(|several| *several)
     }
 
     /// Whether a leaf holds for an event.

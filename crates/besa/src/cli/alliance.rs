@@ -77,9 +77,8 @@ pub(crate) enum IntakeCommand {
         #[arg(long, value_name = "FILE")]
         assets: Option<PathBuf>,
 
-        /// Folder of a member's data: its assets, and what its analysts have decided.
-        #[arg(long, value_name = "DIR", default_value = "besa-data")]
-        data: PathBuf,
+        #[command(flatten)]
+        data: DataArgs,
 
         /// The moment, as a STIX timestamp [default: now].
         #[arg(long, value_name = "TIME")]

@@ -9,7 +9,7 @@ use besa_event::{Defect, Place};
 
 use crate::cli::{FollowArgs, IntelArgs};
 use crate::hunt::allies::{Armed, InUse};
-use crate::hunt::follow::{FILES_MAX, Lane, Notice, Piece, Trail};
+use crate::hunt::follow::{FILES_MAX, Lane, Notice, Piece, Seen, Trail};
 use crate::hunt::interrupt::Interrupt;
 use crate::hunt::knowledge::Knowledge;
 use crate::output;
@@ -32,17 +32,14 @@ pub(super) fn follow(arguments: &FollowArgs, terminal: &Terminal) -> Result<u8> 
     let interrupt = Interrupt::new();
     interrupt.listen();
     let mut run = Run {
-        json: arguments.json,
-        terminal,
         trail: Trail::new(arguments.paths.clone(), arguments.from_start),
         rules: Lane::new(&knowledge.detector),
-        found: 0,
-        unread: 0,
+        out: Out { json: arguments.json, terminal, found: 0 },
     };
     let mut armed = in_use.as_mut().map(InUse::changed).transpose()?.flatten();
     loop {
         let allies = armed.map(|armed| {
-            run.say(&format!("{} of allies armed", counted(armed.count, "indicator")));
+            run.out.say(&format!("{} of allies armed", counted(armed.count, "indicator")));
             Knowledge::of_intel("allies", &armed.list, scope)
         });
         armed = run.until_armed_anew(allies.as_ref(), in_use.as_mut(), &interrupt)?;
@@ -54,12 +51,9 @@ pub(super) fn follow(arguments: &FollowArgs, terminal: &Terminal) -> Result<u8> 
 }
 
 struct Run<'a> {
-    json: bool,
-    terminal: &'a Terminal,
     trail: Trail,
     rules: Lane<'a>,
-    found: u64,
-    unread: u64,
+    out: Out<'a>,
 }
 
 impl Run<'_> {
@@ -84,6 +78,8 @@ impl Run<'_> {
             {
                 asked = Instant::now();
                 if let Some(armed) = in_use.changed()? {
+                    // What the old ones have met by halves is judged as it stands.
+                    self.out.settled(allies.as_mut(), true)?;
                     return Ok(Some(armed));
                 }
             }
@@ -93,60 +89,28 @@ impl Run<'_> {
 
     /// Takes what has been appended.
     fn look(&mut self, mut allies: Option<&mut Lane<'_>>) -> Result<()> {
-        let (mut notices, mut result) = (Vec::new(), Ok(()));
-        let (rules, trail) = (&mut self.rules, &mut self.trail);
-        let mut out = Out { json: self.json, terminal: self.terminal, found: 0, unread: 0 };
-        trail.poll(
-            &mut |piece: Piece| {
-                if result.is_err() {
-                    return;
-                }
-                let (found, defects) = rules.take(&piece);
-                out.unread += defects.len() as u64;
-                out.defects(&defects);
-                result = out.findings(rules, &found);
-                // What cannot be read was said once; only what the allies look for is told apart.
-                if let Some(allies) = allies.as_deref_mut() {
-                    let (found, _) = allies.take(&piece);
-                    result =
-                        std::mem::replace(&mut result, Ok(())).and_then(|()| out.findings(allies, &found));
-                }
-            },
-            &mut |notice| notices.push(notice),
-        );
-        let (found, unread) = (out.found, out.unread);
-        self.found += found;
-        self.unread += unread;
-        notices.iter().for_each(|notice| self.say(&notice_text(notice)));
+        let Self { trail, rules, out } = self;
+        let mut result = Ok(());
+        trail.poll(&mut |seen| match seen {
+            Seen::Piece(piece) if result.is_ok() => result = out.piece(&piece, rules, allies.as_deref_mut()),
+            Seen::Piece(_) => {}
+            Seen::Notice(notice) => out.say(&notice_text(&notice)),
+        });
         result
     }
 
     /// Gives what correlations have come to.
     fn settle(&mut self, allies: Option<&mut Lane<'_>>, is_end: bool) -> Result<()> {
-        let mut out = Out { json: self.json, terminal: self.terminal, found: 0, unread: 0 };
-        let found = self.rules.settle(is_end);
-        out.findings(&self.rules, &found)?;
-        if let Some(allies) = allies {
-            let found = allies.settle(is_end);
-            out.findings(allies, &found)?;
-        }
-        self.found += out.found;
-        Ok(())
-    }
-
-    fn say(&self, text: &str) {
-        self.terminal.say(&format!("{}\n", visible(text)));
+        self.out.settled(Some(&mut self.rules), is_end)?;
+        self.out.settled(allies, is_end)
     }
 
     fn end(&self) {
-        let (events, late) = (counted(self.rules.events, "event"), self.rules.late);
-        let (found, unread) = (counted(self.found, "finding"), counted(self.unread, "defect"));
-        self.say(&format!(
-            "stopped: {events} of {}, {found}, {unread}",
-            counted(self.trail.len() as u64, "file")
-        ));
-        if late > 0 {
-            self.say(&format!("{late} came too late to be held against correlations"));
+        let (events, files) = (counted(self.rules.events, "event"), self.trail.len() as u64);
+        let (found, unread) = (counted(self.out.found, "finding"), counted(self.rules.defects, "defect"));
+        self.out.say(&format!("stopped: {events} of {}, {found}, {unread}", counted(files, "file")));
+        if self.rules.late > 0 {
+            self.out.say(&format!("{} came too late to be held against correlations", self.rules.late));
         }
     }
 }
@@ -156,10 +120,29 @@ struct Out<'a> {
     json: bool,
     terminal: &'a Terminal,
     found: u64,
-    unread: u64,
 }
 
 impl Out<'_> {
+    /// What one piece holds; what cannot be read in it is said once.
+    fn piece(&mut self, piece: &Piece, rules: &mut Lane<'_>, allies: Option<&mut Lane<'_>>) -> Result<()> {
+        let (found, defects) = rules.take(piece);
+        self.defects(&defects);
+        self.findings(rules, &found)?;
+        let Some(allies) = allies else { return Ok(()) };
+        let (found, _) = allies.take(piece);
+        self.findings(allies, &found)
+    }
+
+    fn settled(&mut self, lane: Option<&mut Lane<'_>>, is_end: bool) -> Result<()> {
+        let Some(lane) = lane else { return Ok(()) };
+        let found = lane.settle(is_end);
+        self.findings(lane, &found)
+    }
+
+    fn say(&self, text: &str) {
+        self.terminal.say(&format!("{}\n", visible(text)));
+    }
+
     fn findings(&mut self, lane: &Lane<'_>, findings: &[Finding]) -> Result<()> {
         if findings.is_empty() {
             return Ok(());
@@ -181,12 +164,11 @@ impl Out<'_> {
                 Place::Record(record) => format!(":{record}"),
                 Place::Offset(_) | Place::Whole => String::new(),
             };
-            let text = format!("not read: {}{place}: {}", defect.origin.path, defect.reason);
-            self.terminal.say(&format!("{}\n", visible(&text)));
+            self.say(&format!("not read: {}{place}: {}", defect.origin.path, defect.reason));
         }
         let more = defects.len().saturating_sub(DEFECTS_SAID_MAX);
         if more > 0 {
-            self.terminal.say(&format!("and {} more\n", counted(more as u64, "defect")));
+            self.say(&format!("and {} more", counted(more as u64, "defect")));
         }
     }
 }

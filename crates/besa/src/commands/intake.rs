@@ -18,7 +18,7 @@ use crate::terminal::{Terminal, visible};
 pub(super) fn run(command: &IntakeCommand, terminal: &Terminal) -> Result<u8> {
     match command {
         IntakeCommand::Check { file, assets, data, at, json } => {
-            check(file, &Known::of(data, assets.as_deref())?, at.as_deref(), *json, terminal)
+            check(file, &Known::of(&data.folder(), assets.as_deref())?, at.as_deref(), *json, terminal)
         }
     }
 }

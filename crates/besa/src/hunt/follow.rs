@@ -50,6 +50,16 @@ pub(crate) struct Piece {
     before: u64,
 }
 
+/// What a look at the files gives, in its order.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    Piece(Piece),
+    Notice(Notice),
+}
+
+/// Gets what is seen.
+type See<'s> = dyn FnMut(Seen) + 's;
+
 /// What there is to say about a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
@@ -101,12 +111,12 @@ impl Trail {
     }
 
     /// Takes what is new everywhere.
-    pub(crate) fn poll(&mut self, take: &mut dyn FnMut(Piece), say: &mut dyn FnMut(Notice)) {
-        let found = self.found(say);
+    pub(crate) fn poll(&mut self, see: &mut See<'_>) {
+        let found = self.found(see);
         let ids: HashSet<FileId> = found.iter().map(|(_, id)| *id).collect();
         for (path, id) in found {
-            if let Err(error) = self.look(&path, id, take, say) {
-                say(Notice::Unreadable(path, error.to_string()));
+            if let Err(error) = self.look(&path, id, see) {
+                see(Seen::Notice(Notice::Unreadable(path, error.to_string())));
                 self.files.remove(&id);
                 self.passed_over.insert(id);
             }
@@ -118,14 +128,14 @@ impl Trail {
                 return true;
             }
             let is_over = file.gone.get_or_insert_with(Instant::now).elapsed() > GRACE;
-            file.pieces(is_over, take).is_ok() && !is_over
+            file.pieces(is_over, see).is_ok() && !is_over
         });
         self.passed_over.retain(|id| ids.contains(id));
         self.from_start = true;
     }
 
     /// All files there are now, each once, in the order of their names.
-    fn found(&mut self, say: &mut dyn FnMut(Notice)) -> Vec<(PathBuf, FileId)> {
+    fn found(&mut self, see: &mut See<'_>) -> Vec<(PathBuf, FileId)> {
         let (mut found, mut open) = (BTreeMap::new(), self.paths.clone());
         while let Some(path) = open.pop() {
             match fs::metadata(&path) {
@@ -138,7 +148,7 @@ impl Trail {
                         open.extend(entries.map(|entry| entry.path()));
                     }
                     Err(error) if self.closed.insert(path.clone()) => {
-                        say(Notice::Unreadable(path, error.to_string()));
+                        see(Seen::Notice(Notice::Unreadable(path, error.to_string())));
                     }
                     Err(_) => {}
                 },
@@ -154,37 +164,25 @@ impl Trail {
         found
     }
 
-    fn look(
-        &mut self,
-        path: &Path,
-        id: FileId,
-        take: &mut dyn FnMut(Piece),
-        say: &mut dyn FnMut(Notice),
-    ) -> io::Result<()> {
+    fn look(&mut self, path: &Path, id: FileId, see: &mut See<'_>) -> io::Result<()> {
         if self.passed_over.contains(&id) {
             return Ok(());
         }
-        let Some(known) = self.files.get_mut(&id) else { return self.begin(path, id, take, say) };
+        let Some(known) = self.files.get_mut(&id) else { return self.begin(path, id, see) };
         if known.path != path {
-            say(Notice::Renamed(known.path.clone(), path.to_owned()));
+            see(Seen::Notice(Notice::Renamed(known.path.clone(), path.to_owned())));
             path.clone_into(&mut known.path);
         }
-        if known.pieces(false, take)? {
-            say(Notice::Shortened(path.to_owned()));
+        if known.pieces(false, see)? {
+            see(Seen::Notice(Notice::Shortened(path.to_owned())));
         }
         Ok(())
     }
 
-    fn begin(
-        &mut self,
-        path: &Path,
-        id: FileId,
-        take: &mut dyn FnMut(Piece),
-        say: &mut dyn FnMut(Notice),
-    ) -> io::Result<()> {
+    fn begin(&mut self, path: &Path, id: FileId, see: &mut See<'_>) -> io::Result<()> {
         if self.files.len() >= FILES_MAX {
             self.passed_over.insert(id);
-            say(Notice::TooMany(path.to_owned()));
+            see(Seen::Notice(Notice::TooMany(path.to_owned())));
             return Ok(());
         }
         let mut file = File::open(path)?;
@@ -192,16 +190,17 @@ impl Trail {
         (&mut file).take(HEAD_LEN).read_to_end(&mut top)?;
         if top.contains(&0) {
             self.passed_over.insert(id);
-            say(Notice::Binary(path.to_owned()));
+            see(Seen::Notice(Notice::Binary(path.to_owned())));
             return Ok(());
         }
-        say(Notice::Begun(path.to_owned()));
         let path = path.to_owned();
         let mut followed = Followed { path, file, offset: 0, lines: 0, head: Head::default(), gone: None };
         if !self.from_start {
             followed.skip(&top)?;
         }
-        followed.pieces(false, take)?;
+        // What is written from now on is seen; nobody is told so before.
+        see(Seen::Notice(Notice::Begun(followed.path.clone())));
+        followed.pieces(false, see)?;
         self.files.insert(id, followed);
         Ok(())
     }
@@ -231,7 +230,7 @@ impl Followed {
 
     /// Takes the whole lines that are new; at the end of a file that goes no further also what stands
     /// behind the last line break. True if the file had been cut short.
-    fn pieces(&mut self, is_end: bool, take: &mut dyn FnMut(Piece)) -> io::Result<bool> {
+    fn pieces(&mut self, is_end: bool, see: &mut See<'_>) -> io::Result<bool> {
         let shortened = self.file.metadata()?.len() < self.offset;
         if shortened {
             (self.offset, self.lines, self.head) = (0, 0, Head::default());
@@ -257,7 +256,7 @@ impl Followed {
             let before = self.lines;
             self.lines += memchr::memchr_iter(b'\n', &lines).count() as u64;
             self.head.learn(&lines, is_top);
-            take(Piece { name: self.path.display().to_string(), head, lines, before });
+            see(Seen::Piece(Piece { name: self.path.display().to_string(), head, lines, before }));
         }
     }
 }
@@ -441,11 +440,12 @@ mod tests {
     /// What a trail gives at one look: name, lines before, text with its head.
     fn looked(trail: &mut Trail) -> (Vec<(u64, String)>, Vec<Notice>) {
         let (mut pieces, mut notices) = (Vec::new(), Vec::new());
-        let mut take = |piece: Piece| {
-            let text = [piece.head, piece.lines].concat();
-            pieces.push((piece.before, String::from_utf8(text).unwrap()));
-        };
-        trail.poll(&mut take, &mut |notice| notices.push(notice));
+        trail.poll(&mut |seen| match seen {
+            Seen::Piece(Piece { head, lines, before, .. }) => {
+                pieces.push((before, String::from_utf8([head, lines].concat()).unwrap()));
+            }
+            Seen::Notice(notice) => notices.push(notice),
+        });
         (pieces, notices)
     }
 

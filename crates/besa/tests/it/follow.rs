@@ -1,19 +1,33 @@
 //! `besa follow`: findings come while the log is written.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdout, Stdio};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::{WHOAMI, WHOAMI_EXE, besa, process, text};
 
+/// How long a slow machine may take to say the next thing.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// A `besa follow` that runs; dropping it kills it.
 pub(crate) struct Following {
     child: Child,
-    out: BufReader<ChildStdout>,
-    errors: BufReader<ChildStderr>,
+    findings: Receiver<String>,
+    messages: Receiver<String>,
+}
+
+/// The lines of a stream, as they come.
+fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        BufReader::new(stream).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+    });
+    lines
 }
 
 impl Following {
@@ -25,25 +39,22 @@ impl Following {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let errors = BufReader::new(child.stderr.take().unwrap());
-        Self { child, out, errors }
+        let findings = lines_of(child.stdout.take().unwrap());
+        let messages = lines_of(child.stderr.take().unwrap());
+        Self { child, findings, messages }
     }
 
-    /// The next finding; a test that waits in vain is ended by whoever runs it.
+    /// The next finding.
+    #[track_caller]
     pub(crate) fn finding(&mut self) -> Value {
-        let mut line = String::new();
-        self.out.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no finding: {line:?}"))
+        let line = self.findings.recv_timeout(PATIENCE).expect("no finding");
+        serde_json::from_str(&line).unwrap()
     }
 
-    /// Reads messages until one holds a text.
+    /// Waits until a message holds a text.
+    #[track_caller]
     pub(crate) fn until_said(&mut self, what: &str) {
-        let mut line = String::new();
-        while !line.contains(what) {
-            line.clear();
-            assert!(self.errors.read_line(&mut line).unwrap() > 0, "it never said `{what}`");
-        }
+        while !self.messages.recv_timeout(PATIENCE).expect("it is never said").contains(what) {}
     }
 
     /// Ends it as a service manager does; its last messages.
@@ -51,10 +62,9 @@ impl Following {
     fn ended(mut self) -> String {
         let pid = self.child.id().to_string();
         assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let mut said = String::new();
-        std::io::Read::read_to_string(&mut self.errors, &mut said).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{said}");
-        said
+        let said: Vec<String> = self.messages.iter().collect();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{said:?}");
+        said.join("\n")
     }
 }
 
