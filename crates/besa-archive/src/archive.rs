@@ -167,8 +167,12 @@ impl Writer {
         let files = self.manifest.files.values().map(|file| file.path.as_str());
         let named: BTreeSet<&str> = files.chain(self.manifest.runs.keys().map(String::as_str)).collect();
         let mut gone = 0;
-        let mut forgotten = Vec::new();
-        for found in [self.store.list("data")?, self.store.list("index")?].concat() {
+        let there = [self.store.list("data")?, self.store.list("index")?].concat();
+        // Deleted by a writer that died before it could say so.
+        let listed: BTreeSet<&str> = there.iter().map(|found| found.path.as_str()).collect();
+        let absent = self.manifest.removed.keys().filter(|path| !listed.contains(path.as_str()));
+        let mut forgotten: Vec<Action> = absent.map(|path| Action::Forget { path: path.clone() }).collect();
+        for found in there {
             let removed = self.manifest.removed.get(&found.path).copied();
             let since = removed.unwrap_or(found.modified);
             let old = alone.is_some() || now.0.saturating_sub(since) > ORPHAN_AGE;

@@ -3,13 +3,13 @@
 //! Each change is one commit: a crash leaves the archive as it was or as it shall be, and files
 //! of neither are collected by the next writer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use besa_event::{Defect, Dictionary, Keep, LogSources, Origin, Place, Timestamp};
 
 use crate::archive::{Archive, Writer};
-use crate::entry::{Day, FileEntry, Hold, Source, Window};
+use crate::entry::{Day, FileEntry, FileNumber, Hold, Source, Window};
 use crate::error::{Error, Result};
 use crate::index::Observe;
 use crate::ingest::{IngestOptions, Pieces, Receipt};
@@ -179,9 +179,9 @@ fn past(manifest: &Manifest, retention: &Retention) -> (Upkeep, Vec<FileEntry>) 
 
 /// Removals of files, and of runs that cover nothing else.
 fn remove(manifest: &Manifest, files: &[FileEntry], now: Timestamp) -> Vec<Action> {
-    let dead =
-        |number| files.iter().any(|file| file.number == number) || !manifest.files.contains_key(&number);
-    let runs = manifest.runs.values().filter(|run| run.files.iter().all(|number| dead(*number)));
+    let going: BTreeSet<FileNumber> = files.iter().map(|file| file.number).collect();
+    let dead = |number| going.contains(number) || !manifest.files.contains_key(number);
+    let runs = manifest.runs.values().filter(|run| run.files.iter().all(dead));
     let files = files.iter().map(|file| Action::Remove { number: file.number, at: now.0 });
     files.chain(runs.map(|run| Action::RemoveRun { path: run.path.clone(), at: now.0 })).collect()
 }
@@ -304,9 +304,10 @@ impl Archive {
         found.files = self.manifest().files.len() as u64;
         found.runs = self.manifest().runs.len() as u64;
         (found.events, found.files_indexed) = (events, indexed);
-        let covered =
-            |file: &&FileEntry| self.manifest().runs.values().any(|run| run.files.contains(&file.number));
-        found.files_without_run = self.manifest().files.values().filter(|file| !covered(file)).count() as u64;
+        let runs = self.manifest().runs.values();
+        let covered: BTreeSet<FileNumber> = runs.flat_map(|run| run.files.iter().copied()).collect();
+        let uncovered = self.manifest().files.keys().filter(|number| !covered.contains(number));
+        found.files_without_run = uncovered.count() as u64;
         Ok(found)
     }
 

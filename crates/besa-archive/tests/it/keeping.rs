@@ -47,6 +47,22 @@ fn compaction_changes_files_and_no_event() {
     assert!(writer.manifest().removed.is_empty());
 }
 
+/// A writer that died between deleting and saying so leaves names that nobody can delete again.
+#[test]
+fn what_is_gone_already_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = folder.path().join("a").display().to_string();
+    archive_of(&url);
+    let mut writer = Writer::open(&url, None).unwrap();
+    writer.compact(Timestamp(0), &|| false).unwrap();
+    assert_eq!(writer.manifest().removed.len(), 6);
+    for path in writer.manifest().removed.keys().take(4) {
+        std::fs::remove_file(folder.path().join("a").join(path)).unwrap();
+    }
+    assert_eq!(writer.collect(Timestamp(0)).unwrap(), 2);
+    assert!(writer.manifest().removed.is_empty());
+}
+
 #[test]
 fn files_in_use_wait_for_their_reader() {
     let folder = tempfile::tempdir().unwrap();
