@@ -1,13 +1,15 @@
 //! The collective hunt: what an ally released is searched in one's own past, and answered signed.
 //!
-//! Questions wait in a queue with a place for each ally; each in turn has one answered, so that
+//! Questions wait in a queue with a place for each ally, of whom each has one answered at a time and
+//! in turn; the answers of several allies are searched for at once and share the archive, so that
 //! nobody who asks much keeps others waiting. What an ally asks for in an hour is bounded
-//! ([`crate::settings::Settings::objects_per_hour`]). A node without a history answers nothing: "nothing found" is
-//! said only of what was searched.
+//! ([`crate::settings::Settings::objects_per_hour`]), and what one question reads
+//! ([`crate::settings::Settings::bytes_per_question`]). A node without a history answers nothing:
+//! "nothing found" is said only of what was searched.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use besa_alliance::answer::{COUNT_MAX, Coverage, Seen, sighting};
 use besa_alliance::directory::Directory;
@@ -28,8 +30,19 @@ use crate::settings::{Answers, Current};
 
 /// Searches a node's past.
 pub trait Hunter: Send + Sync {
-    /// Searches for what indicators (texts of STIX objects) look for; `None` if there is no history.
-    fn search(&self, indicators: &[String]) -> Result<Option<Searched>, String>;
+    /// Searches for what an ally asks; `None` if there is no history. Several may be called at once.
+    fn search(&self, search: &Search<'_>) -> Result<Option<Searched>, String>;
+}
+
+/// What is to be searched for.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// For whom: allies share what the machine has.
+    pub asker: &'a MemberId,
+    /// Texts of STIX indicators.
+    pub indicators: &'a [String],
+    /// Bytes that may be read of the history.
+    pub bytes_max: u64,
 }
 
 /// A node without a history.
@@ -37,7 +50,7 @@ pub trait Hunter: Send + Sync {
 pub struct NoHistory;
 
 impl Hunter for NoHistory {
-    fn search(&self, _: &[String]) -> Result<Option<Searched>, String> {
+    fn search(&self, _: &Search<'_>) -> Result<Option<Searched>, String> {
         Ok(None)
     }
 }
@@ -99,6 +112,8 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct QueueState {
     waiting: BTreeMap<MemberId, VecDeque<Question>>,
+    /// Allies of whom one is being answered.
+    answering: BTreeSet<MemberId>,
     /// Who had the last turn.
     last: Option<MemberId>,
     /// Since when an hour is counted, and what was searched for in it.
@@ -108,14 +123,17 @@ struct QueueState {
 impl Queue {
     /// Puts a question at the end of its ally's.
     pub fn push(&self, question: Question) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         state.waiting.entry(question.entry.member().clone()).or_default().push_back(question);
+    }
+
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many wait.
     pub fn len(&self) -> usize {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.waiting.values().map(VecDeque::len).sum()
+        self.state().waiting.values().map(VecDeque::len).sum()
     }
 
     /// Whether none waits.
@@ -123,14 +141,15 @@ impl Queue {
         self.len() == 0
     }
 
-    /// The next question: of the ally whose turn it is and who has not used up its hour. One question
-    /// is always answered, however large, when nothing else was in the hour.
+    /// The next question: of the ally whose turn it is, who has not used up its hour and of whom none
+    /// is being answered; until [`Queue::done`] it is. One question is always answered, however large,
+    /// when nothing else was in the hour.
     pub fn pop(&self, objects_per_hour: u64, now: Time) -> Option<Question> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let QueueState { waiting, last, spent } = &mut *state;
+        let mut state = self.state();
+        let QueueState { waiting, answering, last, spent } = &mut *state;
         let behind = waiting.keys().filter(|id| last.as_ref().is_some_and(|last| *id > last));
         let order: Vec<MemberId> = behind.chain(waiting.keys()).cloned().collect();
-        for member in order {
+        for member in order.into_iter().filter(|member| !answering.contains(member)) {
             let Some(questions) = waiting.get_mut(&member) else { continue };
             let hour = spent.entry(member.clone()).or_insert((now.unix_seconds(), 0));
             if now.unix_seconds() - hour.0 >= 3_600 {
@@ -145,10 +164,16 @@ impl Queue {
                 waiting.remove(&member);
             }
             hour.1 += cost;
+            answering.insert(member.clone());
             *last = Some(member);
             return Some(question);
         }
         None
+    }
+
+    /// A question of an ally is answered, or pushed again.
+    pub fn done(&self, ally: &MemberId) {
+        self.state().answering.remove(ally);
     }
 }
 
@@ -177,7 +202,12 @@ impl std::fmt::Debug for Answerer {
 impl Answerer {
     /// Searches and answers, or lets the answer wait for an analyst.
     pub fn answer(&self, question: &Question, clock: fn() -> Time) -> Result<(), NodeError> {
-        let searched = self.hunter.search(&question.indicators).map_err(NodeError::Input)?;
+        let search = Search {
+            asker: question.entry.member(),
+            indicators: &question.indicators,
+            bytes_max: self.settings.get().bytes_per_question,
+        };
+        let searched = self.hunter.search(&search).map_err(NodeError::Input)?;
         let Some(searched) = searched else {
             tracing::info!(ally = %question.entry.member(), "not answered: there is no history");
             return Ok(());

@@ -35,6 +35,9 @@ const FETCH_EVERY: Duration = Duration::from_secs(60);
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// How often a witness states the heads that have moved.
 const WITNESS_EVERY: Duration = Duration::from_secs(2);
+/// Allies that are searched for at once: one whose question reads all of the archive is not waited
+/// for by those that the index answers.
+const ANSWERED_AT_ONCE: usize = 4;
 /// A thread that hears nothing looks by itself after so long.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -128,21 +131,23 @@ impl Node {
         )?;
         open.into_iter().for_each(|question| queue.push(question));
         let witness = Witness::new(Arc::clone(&gate), Arc::clone(&journal), me.clone());
-        let answerer = Answerer {
+        let answerer = Arc::new(Answerer {
             hunter,
             gate: Arc::clone(&gate),
             journal,
             home: home.clone(),
             settings: Arc::clone(&settings),
             bell: Arc::clone(&bell),
-        };
+        });
         let crew = Arc::new(Crew { bell, threads: Mutex::default() });
         let node = Self { gate: Arc::clone(&gate), queue: Arc::clone(&queue), crew: Arc::clone(&crew) };
         let looking = Looking { store, home, settings, places, gate, crew: Arc::clone(&crew), clock };
         looking.serve(allies)?;
         crew.run("look", looking, Looking::look)?;
         crew.run("intake", (intake, Arc::clone(&queue), clock), take_in)?;
-        crew.run("answers", (answerer, queue, clock), answer)?;
+        for _ in 0..ANSWERED_AT_ONCE {
+            crew.run("answers", (Arc::clone(&answerer), Arc::clone(&queue), clock), answer)?;
+        }
         crew.run("witness", (witness, clock), countersign)?;
         Ok(node)
     }
@@ -272,7 +277,7 @@ fn take_in(work: (Intake, Arc<Queue>, Clock), bell: &Bell) {
     }
 }
 
-fn answer(work: (Answerer, Arc<Queue>, Clock), bell: &Bell) {
+fn answer(work: (Arc<Answerer>, Arc<Queue>, Clock), bell: &Bell) {
     let (answerer, queue, clock) = work;
     let mut seen = 0;
     loop {
@@ -280,10 +285,13 @@ fn answer(work: (Answerer, Arc<Queue>, Clock), bell: &Bell) {
             if bell.is_stopped() {
                 return;
             }
+            let ally = question.entry.member().clone();
             if let Err(error) = answerer.answer(&question, clock) {
                 report("a question cannot be answered", &error, bell);
                 queue.push(question);
             }
+            queue.done(&ally);
+            bell.ring();
         }
         if !bell.wait(&mut seen, IDLE) {
             return;

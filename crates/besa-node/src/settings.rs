@@ -23,6 +23,10 @@ pub struct Settings {
     /// Objects that one ally may have searched for in an hour; more wait for the next.
     #[serde(default = "objects_per_hour")]
     pub objects_per_hour: u64,
+    /// Bytes of the archive's files that one question may have read (what the index answers costs
+    /// none); what goes beyond is not searched, and the answer says so.
+    #[serde(default = "bytes_per_question")]
+    pub bytes_per_question: u64,
     /// A file of one's own networks, domains and hosts (see `besa intake check`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assets: Option<PathBuf>,
@@ -33,6 +37,11 @@ pub struct Settings {
 
 fn objects_per_hour() -> u64 {
     10_000
+}
+
+/// Some minutes of one core.
+fn bytes_per_question() -> u64 {
+    16 << 30
 }
 
 /// Who confirms what is answered to an ally.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use besa_alliance::charter::{CharterContents, Quorum};
 use besa_alliance::entry::Audience;
 use besa_alliance::intake::{Decision, Word, fingerprint};
 use besa_alliance::signed::Kind;
 use besa_intel::Sender;
-use besa_node::hunt::send;
+use besa_node::hunt::{Hunter, Search, Searched, send};
 use besa_node::settings::Answers;
 use besa_server::now;
 
@@ -49,6 +50,44 @@ fn a_release_is_received_searched_and_answered_by_every_ally() {
         assert_eq!(stored.origin.from, Sender::Member(id(1).to_string()));
         assert_eq!(stored.origin.under, [besa_stix::marking::TLP_2_GREEN]);
     }
+}
+
+/// A search for one ally takes until it is let go.
+struct Slow {
+    asker: besa_alliance::member::MemberId,
+    let_go: AtomicBool,
+}
+
+impl Hunter for Slow {
+    fn search(&self, search: &Search<'_>) -> Result<Option<Searched>, String> {
+        while *search.asker == self.asker && !self.let_go.load(Ordering::Relaxed) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        Past(BTreeMap::new()).search(search)
+    }
+}
+
+#[test]
+fn a_question_that_takes_long_holds_up_no_other_ally() {
+    let mut allies = alliance(3);
+    let slow = Arc::new(Slow { asker: id(1), let_go: AtomicBool::new(false) });
+    allies[2].hunter = Arc::clone(&slow) as Arc<dyn Hunter>;
+    allies.iter_mut().for_each(Ally::start);
+    let release = |asker: usize| {
+        let number = u32::try_from(asker).unwrap();
+        allies[asker].import(&[indicator(asker as u8 + 1, number, &domain(number))]);
+        let done = allies[asker].release(&[indicator_id(number)], &Audience::Charter);
+        done.entries[0].0.id()
+    };
+    let is_answered =
+        |asker: usize, entry: &str| allies[asker].picture(entry).readers[&id(3)].answer_ms.is_some();
+    let long = release(0);
+    until("it is taken", || allies[2].holds(&long));
+    let short = release(1);
+    until("the other is answered", || is_answered(1, &short));
+    assert!(!is_answered(0, &long));
+    slow.let_go.store(true, Ordering::Relaxed);
+    until("so is the first", || is_answered(0, &long));
 }
 
 /// The charter changes while all run: the newcomer is served, asked and answered without a restart.

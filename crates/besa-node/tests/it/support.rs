@@ -11,7 +11,7 @@ use besa_alliance::keys::SecretKey;
 use besa_alliance::member::{Member, MemberState, NodeKey, Role};
 use besa_intel::{Batch, Store, Time, prepare_all};
 use besa_node::home::Home;
-use besa_node::hunt::{Hunter, NoHistory, Searched, Sight};
+use besa_node::hunt::{Hunter, NoHistory, Search, Searched, Sight};
 use besa_node::node::{Desk, Node};
 use besa_node::picture::{Picture, picture};
 use besa_node::places;
@@ -85,8 +85,8 @@ pub(crate) fn window() -> std::ops::Range<Time> {
 }
 
 impl Hunter for Past {
-    fn search(&self, indicators: &[String]) -> Result<Option<Searched>, String> {
-        assert!(!indicators.is_empty());
+    fn search(&self, search: &Search<'_>) -> Result<Option<Searched>, String> {
+        assert!(!search.indicators.is_empty());
         let sources = vec!["zeek/dns".to_owned()];
         Ok(Some(Searched { window: window(), sources, seen: self.0.clone() }))
     }
@@ -210,6 +210,7 @@ pub(crate) fn joined(number: u8, chain: &[Charter], answers: Answers, hunter: Ar
         alliance: chain[0].digest,
         answers,
         objects_per_hour: 1_000,
+        bytes_per_question: u64::MAX,
         assets: None,
         peers: Vec::new(),
     };

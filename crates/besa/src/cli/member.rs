@@ -60,6 +60,13 @@ pub(crate) struct JoinArgs {
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) objects_per_hour: u64,
 
+    /// GiB of the archive that one question of an ally may have read.
+    ///
+    /// What the index answers costs none of it. What lies beyond is not searched, and the answer
+    /// says so.
+    #[arg(long, value_name = "GIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) question_gib: u32,
+
     #[command(flatten)]
     pub(crate) data: DataArgs,
 }

@@ -105,6 +105,7 @@ impl Field {
                 alliance: charter.digest,
                 answers: Answers::Automatic,
                 objects_per_hour: 1_000_000,
+                bytes_per_question: u64::MAX,
                 assets: assets.map(|_| file),
                 peers: Vec::new(),
             };

@@ -9,7 +9,7 @@ use besa_archive::turns::{Budget, Turns};
 use besa_archive::{Archive, Error, Window};
 use besa_detect::Scope;
 use besa_intel::{CollectionKey, PageQuery, Store};
-use besa_node::hunt::{Hunter, Searched, Sight};
+use besa_node::hunt::{Hunter, Search, Searched, Sight};
 use besa_node::places;
 use besa_stix::time::Instant;
 
@@ -22,8 +22,8 @@ use super::retro::{self, Past};
 use super::summary::{RuleSummary, Summary};
 use crate::cli::DataArgs;
 
-/// Most sources that one answer names.
-const SOURCES_MAX: usize = besa_alliance::answer::SOURCES_MAX - 1;
+/// Most sources that one answer names; two places are for what it could not search.
+const SOURCES_MAX: usize = besa_alliance::answer::SOURCES_MAX - 2;
 
 /// The archive of a node.
 #[derive(Debug)]
@@ -49,21 +49,22 @@ impl ArchiveHunter {
 }
 
 impl Hunter for ArchiveHunter {
-    fn search(&self, indicators: &[String]) -> Result<Option<Searched>, String> {
+    fn search(&self, search: &Search<'_>) -> Result<Option<Searched>, String> {
         match Archive::open(&self.archive) {
             Ok(_) => {}
             Err(Error::NoArchive(_)) => return Ok(None),
             Err(error) => return Err(error.to_string()),
         }
-        let list = format!("[{}]", indicators.join(","));
+        let list = format!("[{}]", search.indicators.join(","));
         let knowledge = Knowledge::of_intel("an ally's release", list.as_bytes(), Scope::default());
+        let budget = Budget { bytes: search.bytes_max, ..Budget::default() };
         let past = Past {
             archive: &self.archive,
             window: Window::default(),
             index: true,
-            // One hunt of an ally's takes one core, whatever it asks for, and all of them in turn.
+            // All hunts for allies together take one core; theirs take turns at each row group.
             workers: 1,
-            turns: self.turns.hunt("allies", Budget::default()),
+            turns: self.turns.hunt(search.asker.as_str(), budget),
             defects: DefectLog::default(),
         };
         let hunted = retro::hunt(&knowledge, past, &Progress::hidden(), &self.interrupt);
@@ -152,6 +153,9 @@ fn searched(account: &Account, summary: &Summary) -> Option<Searched> {
     if !coverage.files_missing.is_empty() {
         sources.push(format!("incomplete: {} files cannot be read", coverage.files_missing.len()));
     }
+    if let Some(over) = &coverage.over_budget {
+        sources.push(format!("incomplete: {} events are more than one question may search", over.events));
+    }
     let mut seen = BTreeMap::new();
     for rule in summary.rules.values() {
         if let Some(id) = indicator_of(rule) {
@@ -194,4 +198,57 @@ fn whole_millis(at: Instant, more: i128) -> Instant {
 
 fn clip(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use besa_alliance::member::MemberId;
+    use besa_archive::{IngestOptions, Writer};
+    use besa_event::{Batch, Dictionary, EventTime, Head, LogSources, Origin, Precision};
+    use besa_event::{Timestamp, ValueKind, Zone};
+
+    use super::*;
+
+    /// An archive in which a name was asked for once.
+    fn archive(place: &str) {
+        let (dictionary, sources) = (Dictionary::builder().build(), LogSources::new());
+        let mut batch = Batch::default();
+        batch.reset(Origin::new("dns.log"), 0, Vec::new());
+        let (name, value) = (batch.append(b"query"), batch.append(b"evil.example"));
+        let name = batch.local_name(name);
+        batch.push_field(name, ValueKind::Text, value);
+        let at = Timestamp(1_650_000_000_000_000_000);
+        let time = Some(EventTime { at, precision: Precision::HundredNanoseconds, zone: Zone::Assumed });
+        batch.end_event(&dictionary, &sources, Head { time, ..Head::default() });
+        let writer = Writer::open(place, Some(super::super::observables::observe())).unwrap();
+        let mut ingest = writer.ingest(IngestOptions::default()).unwrap();
+        ingest.append(&batch, &dictionary, &sources, Timestamp(1)).unwrap();
+        ingest.flush(Timestamp(2)).unwrap();
+    }
+
+    #[test]
+    fn what_a_question_may_not_read_is_no_part_of_nothing_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let hunter = ArchiveHunter::new(None, folder.path());
+        archive(&hunter.archive);
+        let asker = MemberId::parse("identity--6bb07fea-0000-4000-8000-000000000001").unwrap();
+        let id = "indicator--6bb07fea-0000-4000-8000-000000000002";
+        let text = serde_json::json!({
+            "type": "indicator", "spec_version": "2.1", "id": id,
+            "created": "2022-07-15T00:00:00.000Z", "modified": "2022-07-15T00:00:00.000Z",
+            "valid_from": "2020-01-01T00:00:00Z", "pattern_type": "stix",
+            "pattern": "[domain-name:value = 'evil.example']",
+        });
+        let indicators = [text.to_string()];
+        let search = |bytes_max| {
+            let search = Search { asker: &asker, indicators: &indicators, bytes_max };
+            hunter.search(&search).unwrap().unwrap()
+        };
+        let (all, none) = (search(u64::MAX), search(1));
+        assert_eq!(all.seen.get(id).map(|sight| sight.count), Some(1), "{all:?}");
+        assert!(!all.sources.iter().any(|source| source.starts_with("incomplete")), "{all:?}");
+        assert_eq!(none.seen.len(), 0);
+        let said = "incomplete: 1 events are more than one question may search";
+        assert!(none.sources.iter().any(|source| source == said), "{none:?}");
+    }
 }

@@ -38,6 +38,7 @@ pub(super) fn join(arguments: &JoinArgs, terminal: &Terminal) -> Result<u8> {
         alliance: directory.alliance(),
         answers: arguments.answers.into(),
         objects_per_hour: arguments.objects_per_hour,
+        bytes_per_question: u64::from(arguments.question_gib) << 30,
         assets: assets.context("the file of assets")?,
         peers: Vec::new(),
     };
