@@ -5,7 +5,7 @@
 //! of its keys shows each of them.
 
 use crate::codec::layout::Layout;
-use crate::codec::page::{Coding, Texts, read_ints};
+use crate::codec::page::{Coding, Page, Texts, read_ints};
 use crate::index::{Asked, Run};
 use crate::manifest::codec::Version;
 
@@ -44,12 +44,14 @@ fn version(bytes: &[u8]) -> Result<(), &'static str> {
 }
 
 fn pages(bytes: &[u8]) {
+    let chunk = &mut &*bytes;
+    while !chunk.is_empty() && Page::take(chunk).is_some() {}
     let _ = read_ints(bytes, ROWS);
     let (head, rest) = bytes.split_at(bytes.len() / 2);
     for coding in [Coding::Dictionary, Coding::DeltaLength] {
         let mut texts = Texts::default();
-        let _ = texts.read_dictionary(head, ROWS);
-        let _ = texts.read_data(rest, ROWS, coding);
+        let _ = texts.read_dictionary(head.to_vec(), ROWS);
+        let _ = texts.read_data(rest.to_vec(), ROWS, coding);
     }
 }
 

@@ -90,8 +90,11 @@ fn bits_at(packed: &[u8], at: usize, width: u32) -> i64 {
     if width == 0 {
         return 0;
     }
-    let mut word = [0; 16];
     let from = packed.get(at / 8..).unwrap_or_default();
+    if let Some(word) = from.first_chunk::<8>().filter(|_| width <= 56) {
+        return (u64::from_le_bytes(*word) >> (at % 8) & ((1 << width) - 1)).cast_signed();
+    }
+    let mut word = [0; 16];
     word.iter_mut().zip(from).for_each(|(to, byte)| *to = *byte);
     let bits = u128::from_le_bytes(word) >> (at % 8);
     let mask = u128::from(u64::MAX >> (64 - width));

@@ -73,12 +73,23 @@ pub(crate) fn unpack_bits(bytes: &[u8], width: u32, count: usize, mut each: impl
     let mask = (1_u64 << width) - 1;
     for index in 0..count {
         let bit = index * width as usize;
-        let mut word = [0; 8];
-        let from = bytes.get(bit / 8..).unwrap_or_default();
-        let from = from.get(..from.len().min(8)).unwrap_or_default();
-        word.iter_mut().zip(from).for_each(|(to, byte)| *to = *byte);
+        let word = match bytes.get(bit / 8..).and_then(|from| from.first_chunk::<8>()) {
+            Some(word) => *word,
+            None => {
+                let mut word = [0; 8];
+                let from = bytes.get(bit / 8..).unwrap_or_default();
+                word.iter_mut().zip(from).for_each(|(to, byte)| *to = *byte);
+                word
+            }
+        };
         each(u64::from_le_bytes(word) >> (bit % 8) & mask);
     }
+}
+
+/// The value of a run of width 1 that is all there is of `count` values.
+pub(crate) fn one_run(mut bytes: &[u8], count: usize) -> Option<u8> {
+    let header = varint::take_len(&mut bytes)?;
+    (header & 1 == 0 && header >> 1 == count).then(|| bytes.first().copied()).flatten()
 }
 
 /// Reads `count` values; `None` if the bytes do not hold them.

@@ -11,6 +11,8 @@
 //! int:    DELTA_BINARY_PACKED
 //! ```
 
+use std::cell::RefCell;
+
 use super::{delta, hybrid, varint};
 use crate::error::{Error, Result};
 
@@ -235,75 +237,202 @@ impl Texts {
         self.ids.get(row).filter(|id| **id != NONE).map(|id| self.value(*id))
     }
 
-    fn push(&mut self, value: &[u8]) -> Option<()> {
-        let span = (u32::try_from(self.arena.len()).ok()?, u32::try_from(value.len()).ok()?);
-        self.arena.extend_from_slice(value);
-        self.spans.push(span);
-        Some(())
+    /// Takes bytes that hold values; gives where they begin.
+    fn keep(&mut self, bytes: Vec<u8>) -> Option<u32> {
+        let start = u32::try_from(self.arena.len()).ok()?;
+        start.checked_add(u32::try_from(bytes.len()).ok()?)?;
+        if self.arena.is_empty() {
+            self.arena = bytes;
+        } else {
+            self.arena.extend_from_slice(&bytes);
+        }
+        Some(start)
     }
 
     /// Takes a PLAIN dictionary page.
-    pub(crate) fn read_dictionary(&mut self, mut page: &[u8], count: usize) -> Option<()> {
+    pub(crate) fn read_dictionary(&mut self, page: Vec<u8>, count: usize) -> Option<()> {
+        let mut at = 0_usize;
+        let base = self.arena.len();
+        self.spans.reserve(count.min(page.len() / 4));
         for _ in 0..count {
-            let (len, rest) = page.split_first_chunk::<4>()?;
-            let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-            self.push(value)?;
-            page = rest;
+            let len = u32::from_le_bytes(*page.get(at..)?.first_chunk::<4>()?);
+            let start = at + 4;
+            at = start.checked_add(len as usize).filter(|end| *end <= page.len())?;
+            self.spans.push((u32::try_from(base + start).ok()?, len));
         }
-        Some(())
+        self.keep(page).map(|_| ())
     }
 
     /// Takes a data page of `rows` rows.
-    pub(crate) fn read_data(&mut self, mut page: &[u8], rows: usize, coding: Coding) -> Option<()> {
-        let present = read_levels(&mut page, rows)?;
-        let count = present.iter().filter(|level| **level == 1).count();
-        let mut positions = Vec::new();
+    pub(crate) fn read_data(&mut self, page: Vec<u8>, rows: usize, coding: Coding) -> Option<()> {
+        let mut rest = page.as_slice();
+        let levels = Levels::take(&mut rest, rows)?;
+        let count = levels.present;
         match coding {
             Coding::Dictionary => {
-                let (width, rest) = page.split_first()?;
-                page = rest;
-                hybrid::decode(&mut page, u32::from(*width), count, &mut positions)?;
+                let (width, packed) = rest.split_first()?;
+                rest = packed;
+                let mut positions = Vec::with_capacity(count);
+                hybrid::decode(&mut rest, u32::from(*width), count, &mut positions)?;
+                let known = u32::try_from(self.spans.len()).ok()?;
+                if positions.len() != count || positions.iter().any(|id| *id >= known) {
+                    return None;
+                }
+                levels.spread(positions, &mut self.ids);
             }
             Coding::DeltaLength => {
-                let lengths = delta::decode(&mut page, count)?;
-                for length in lengths {
-                    let (value, rest) = page.split_at_checked(usize::try_from(length).ok()?)?;
-                    positions.push(u32::try_from(self.spans.len()).ok()?);
-                    self.push(value)?;
-                    page = rest;
+                let lengths = delta::decode(&mut rest, count)?;
+                if lengths.len() != count {
+                    return None;
                 }
+                let first = u32::try_from(self.spans.len()).ok()?;
+                let mut at = page.len() - rest.len() + self.arena.len();
+                let end = page.len() + self.arena.len();
+                self.spans.reserve(count);
+                for length in lengths {
+                    let length = u32::try_from(length).ok()?;
+                    self.spans.push((u32::try_from(at).ok()?, length));
+                    at = at.checked_add(length as usize).filter(|at| *at <= end)?;
+                }
+                levels.spread((first..u32::try_from(self.spans.len()).ok()?).collect(), &mut self.ids);
+                self.keep(page)?;
             }
             Coding::Delta => return None,
         }
-        if positions.len() != count || positions.iter().any(|id| *id as usize >= self.spans.len()) {
-            return None;
-        }
-        let mut positions = positions.into_iter();
-        self.ids.extend(present.iter().map(|level| match level {
-            1 => positions.next().unwrap_or(NONE),
-            _ => NONE,
-        }));
         Some(())
     }
 }
 
 /// Takes a data page of integers.
 pub(crate) fn read_ints(mut page: &[u8], rows: usize) -> Option<Vec<Option<i64>>> {
-    let present = read_levels(&mut page, rows)?;
-    let count = present.iter().filter(|level| **level == 1).count();
-    let values = delta::decode(&mut page, count)?;
-    if values.len() != count {
+    let levels = Levels::take(&mut page, rows)?;
+    let values = delta::decode(&mut page, levels.present)?;
+    if values.len() != levels.present {
         return None;
     }
     let mut values = values.into_iter();
-    Some(present.iter().map(|level| if *level == 1 { values.next() } else { None }).collect())
+    match levels.levels {
+        None if levels.present == 0 => Some(vec![None; rows]),
+        None => Some(values.map(Some).collect()),
+        Some(levels) => {
+            Some(levels.iter().map(|level| if *level == 1 { values.next() } else { None }).collect())
+        }
+    }
 }
 
-fn read_levels(page: &mut &[u8], rows: usize) -> Option<Vec<u32>> {
-    let (len, rest) = page.split_first_chunk::<4>()?;
-    let (mut levels, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-    *page = rest;
-    let mut present = Vec::with_capacity(rows.min(1 << 20));
-    hybrid::decode(&mut levels, 1, rows, &mut present)?;
-    Some(present)
+/// Which rows of a page have a value.
+struct Levels {
+    rows: usize,
+    present: usize,
+    /// For each row, 1 if it has one; absent where all have or none has.
+    levels: Option<Vec<u32>>,
 }
+
+impl Levels {
+    fn take(page: &mut &[u8], rows: usize) -> Option<Self> {
+        let (len, rest) = page.split_first_chunk::<4>()?;
+        let (mut levels, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+        *page = rest;
+        if let Some(level) = hybrid::one_run(levels, rows) {
+            return Some(Self { rows, present: if level == 1 { rows } else { 0 }, levels: None });
+        }
+        let mut present = Vec::with_capacity(rows.min(1 << 20));
+        hybrid::decode(&mut levels, 1, rows, &mut present)?;
+        let count = present.iter().filter(|level| **level == 1).count();
+        Some(Self { rows, present: count, levels: Some(present) })
+    }
+
+    /// Appends for each row the next position or [`NONE`]; there are as many as rows with a value.
+    fn spread(&self, positions: Vec<u32>, ids: &mut Vec<u32>) {
+        match &self.levels {
+            None if self.present == 0 => ids.resize(ids.len() + self.rows, NONE),
+            None if ids.is_empty() => *ids = positions,
+            None => ids.extend_from_slice(&positions),
+            Some(levels) => {
+                let mut positions = positions.into_iter();
+                ids.extend(levels.iter().map(|level| match level {
+                    1 => positions.next().unwrap_or(NONE),
+                    _ => NONE,
+                }));
+            }
+        }
+    }
+}
+
+/// What is in a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PageKind {
+    Dictionary,
+    Data(Coding),
+}
+
+/// A page, unpacked.
+pub(crate) struct Page {
+    pub(crate) kind: PageKind,
+    /// Values of a dictionary, rows of data.
+    pub(crate) count: usize,
+    pub(crate) plain: Vec<u8>,
+}
+
+thread_local! {
+    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+impl Page {
+    /// Takes the next page of a chunk as [`PageWriter`] writes it, and no other; `None` if it is none
+    /// or its checksum is another.
+    pub(crate) fn take(chunk: &mut &[u8]) -> Option<Self> {
+        let [kind, plain, packed, sum] = take_numbers(chunk)?;
+        let (field, rest) = chunk.split_first()?;
+        *chunk = rest;
+        let (kind, count) = match (kind, field) {
+            (TYPE_DICTIONARY, 0x3c) => {
+                let [count, PLAIN] = take_numbers(chunk)? else { return None };
+                (PageKind::Dictionary, count)
+            }
+            (TYPE_DATA, 0x1c) => {
+                let [rows, coding, RLE, RLE] = take_numbers(chunk)? else { return None };
+                let codings = [Coding::Dictionary, Coding::DeltaLength, Coding::Delta];
+                (PageKind::Data(codings.into_iter().find(|known| known.number() == coding)?), rows)
+            }
+            _ => return None,
+        };
+        // Two structures end here: the specific header and the header.
+        *chunk = chunk.strip_prefix(&[0, 0])?;
+        let (packed, rest) = chunk.split_at_checked(usize::try_from(packed).ok()?)?;
+        *chunk = rest;
+        if i64::from(crc32fast::hash(packed).cast_signed()) != sum {
+            return None;
+        }
+        let plain = unpack(packed, usize::try_from(plain).ok()?)?;
+        Some(Self { kind, count: usize::try_from(count).ok()?, plain })
+    }
+}
+
+/// Takes so many 32-bit integers of a structure, numbered from 1.
+fn take_numbers<const N: usize>(bytes: &mut &[u8]) -> Option<[i64; N]> {
+    let mut numbers = [0; N];
+    for number in &mut numbers {
+        *bytes = bytes.strip_prefix(&[0x15])?;
+        *number = varint::take_signed(bytes)?;
+    }
+    Some(numbers)
+}
+
+fn unpack(packed: &[u8], len: usize) -> Option<Vec<u8>> {
+    // What the frame says of itself is held against the header before memory is asked for.
+    if zstd::zstd_safe::get_frame_content_size(packed).ok()?? != len as u64 || len > PAGE_BYTES_MAX {
+        return None;
+    }
+    UNPACKER.with_borrow_mut(|unpacker| {
+        let unpacker = match unpacker {
+            Some(unpacker) => unpacker,
+            None => unpacker.insert(zstd::bulk::Decompressor::new().ok()?),
+        };
+        let mut plain = Vec::with_capacity(len);
+        (unpacker.decompress_to_buffer(packed, &mut plain).ok()? == len).then_some(plain)
+    })
+}
+
+/// Lengths in page headers are signed numbers of 32 bits.
+const PAGE_BYTES_MAX: usize = i32::MAX as usize;

@@ -1,24 +1,20 @@
 //! One data file: its columns, row group by row group.
 //!
-//! Page headers, decompression and checksums are the `parquet` crate's; pages are decoded by
-//! `codec::page`. The files are ours, yet a disk may have changed them: whatever is not well
+//! The footer is read by the `parquet` crate, pages by `codec::page`. The files are ours, yet a disk may have changed them: whatever is not well
 //! formed, a panic of a decoder included, is [`Error::Damaged`] with the file's name.
 
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use besa_event::LogSource;
 use bytes::Bytes;
 use parquet::basic::Encoding;
-use parquet::column::page::{Page, PageReader as _};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
-use parquet::file::serialized_reader::SerializedPageReader;
 
-use crate::codec::page::{Coding, Texts, read_ints};
+use crate::codec::page::{Coding, Page, PageKind, Texts, read_ints};
 use crate::entry::FileEntry;
 use crate::error::{Error, Result};
 use crate::store::{Blob, Store};
@@ -97,36 +93,42 @@ impl DataFile {
         let position = *self.columns.get(name).ok_or_else(damaged)?;
         let mut values = Vec::new();
         let mut pages = self.pages(group, position)?;
-        while let Some(page) = self.next_page(&mut pages)? {
-            match page {
-                Page::DataPage { buf, num_values, encoding: Encoding::DELTA_BINARY_PACKED, .. }
-                    if num_values as usize <= GROUP_ROWS_MAX =>
-                {
-                    values.extend(read_ints(&buf, num_values as usize).ok_or_else(damaged)?);
-                }
-                _ => return Err(damaged()),
+        while let Some(page) = pages.next().ok_or_else(damaged)? {
+            if page.kind != PageKind::Data(Coding::Delta) || page.count > GROUP_ROWS_MAX {
+                return Err(damaged());
             }
+            values.extend(read_ints(&page.plain, page.count).ok_or_else(damaged)?);
         }
         if values.len() != self.rows(group) { Err(damaged()) } else { Ok(values) }
     }
 
     fn pages(&self, group: usize, position: usize) -> Result<Pages> {
-        sound(&self.entry.path, || {
-            let chunk = self.metadata.row_group(group).column(position);
-            let (start, len) = chunk.byte_range();
-            let len =
-                usize::try_from(len).map_err(|_| ParquetError::General("a column is too long".into()))?;
-            let bytes = self.blob.range(start, len).map_err(|error| ParquetError::External(error.into()))?;
-            SerializedPageReader::new(Arc::new(Part { start, bytes }), chunk, self.rows(group), None)
-        })
-    }
-
-    fn next_page(&self, pages: &mut Pages) -> Result<Option<Page>> {
-        sound(&self.entry.path, || pages.get_next_page())
+        let (start, len) = sound(&self.entry.path, || {
+            let (start, len) = self.metadata.row_group(group).column(position).byte_range();
+            let len = usize::try_from(len);
+            Ok((start, len.map_err(|_| ParquetError::General("a column is too long".into()))?))
+        })?;
+        Ok(Pages { bytes: self.blob.range(start, len)?, at: 0 })
     }
 }
 
-type Pages = SerializedPageReader<Part>;
+/// The pages of a column chunk, which was read at once.
+struct Pages {
+    bytes: Bytes,
+    at: usize,
+}
+
+impl Pages {
+    /// The next page, if there is one; the outer `None` if it is not well formed.
+    #[allow(clippy::option_option, reason = "damage and the end are different things")]
+    fn next(&mut self) -> Option<Option<Page>> {
+        let mut rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty());
+        let Some(rest) = &mut rest else { return Some(None) };
+        let page = Page::take(rest)?;
+        self.at = self.bytes.len() - rest.len();
+        Some(Some(page))
+    }
+}
 
 /// A column of texts of a row group, decoded as far as it is asked for: its distinct values are
 /// often enough to know that its rows are not needed.
@@ -172,26 +174,13 @@ impl TextColumn<'_> {
 
     /// Decodes the next page; tells whether there was one.
     fn page(&mut self) -> Result<bool> {
-        match self.file.next_page(&mut self.pages)? {
-            None => return Ok(false),
-            Some(Page::DictionaryPage { buf, num_values, .. }) => {
-                let read = self.texts.read_dictionary(&buf, num_values as usize);
-                read.ok_or_else(|| self.damaged())?;
-            }
-            Some(Page::DataPage { buf, num_values, encoding, .. }) => {
-                let coding = match encoding {
-                    Encoding::RLE_DICTIONARY => Coding::Dictionary,
-                    Encoding::DELTA_LENGTH_BYTE_ARRAY => Coding::DeltaLength,
-                    _ => return Err(self.damaged()),
-                };
-                let count = num_values as usize;
-                let fits = count <= GROUP_ROWS_MAX;
-                let read = fits.then(|| self.texts.read_data(&buf, count, coding)).flatten();
-                read.ok_or_else(|| self.damaged())?;
-            }
-            Some(Page::DataPageV2 { .. }) => return Err(self.damaged()),
-        }
-        Ok(true)
+        let Some(page) = self.pages.next().ok_or_else(|| self.damaged())? else { return Ok(false) };
+        let read = match page.kind {
+            PageKind::Dictionary => self.texts.read_dictionary(page.plain, page.count),
+            PageKind::Data(_) if page.count > GROUP_ROWS_MAX => None,
+            PageKind::Data(coding) => self.texts.read_data(page.plain, page.count, coding),
+        };
+        read.map(|()| true).ok_or_else(|| self.damaged())
     }
 
     fn damaged(&self) -> Error {
@@ -235,34 +224,5 @@ impl ChunkReader for Whole<'_> {
 
     fn get_bytes(&self, start: u64, len: usize) -> std::result::Result<Bytes, ParquetError> {
         self.0.range(start, len).map_err(|error| ParquetError::External(error.into()))
-    }
-}
-
-/// A column chunk that was read at once, under its offsets in the file.
-struct Part {
-    start: u64,
-    bytes: Bytes,
-}
-
-impl Length for Part {
-    fn len(&self) -> u64 {
-        self.start + self.bytes.len() as u64
-    }
-}
-
-impl ChunkReader for Part {
-    type T = Cursor<Bytes>;
-
-    fn get_read(&self, start: u64) -> std::result::Result<Self::T, ParquetError> {
-        let from = usize::try_from(start.saturating_sub(self.start)).unwrap_or(usize::MAX);
-        Ok(Cursor::new(self.bytes.slice(from.min(self.bytes.len())..)))
-    }
-
-    fn get_bytes(&self, start: u64, len: usize) -> std::result::Result<Bytes, ParquetError> {
-        let from = usize::try_from(start.saturating_sub(self.start)).unwrap_or(usize::MAX);
-        match from.checked_add(len) {
-            Some(end) if end <= self.bytes.len() && start >= self.start => Ok(self.bytes.slice(from..end)),
-            _ => Err(ParquetError::EOF("a page reaches past its column".into())),
-        }
     }
 }
