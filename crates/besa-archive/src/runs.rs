@@ -13,8 +13,10 @@
 //! - Merging is one commit that puts a run in the place of others; runs are never changed. A run
 //!   that cannot be read is left out of it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use besa_event::{Dictionary, LogSource, LogSources, Timestamp};
 use foldhash::fast::RandomState;
@@ -22,7 +24,7 @@ use foldhash::fast::RandomState;
 use crate::archive::{Archive, Writer};
 use crate::entry::{FileEntry, FileNumber, RunEntry};
 use crate::error::{Error, Result};
-use crate::index::{Asked, FileIndexer, Observe, Run, Searched, merge};
+use crate::index::{Asked, FileIndexer, Hits, Observe, Run, Searched, merge};
 use crate::maintain::read_file;
 use crate::manifest::{Action, Manifest};
 use crate::store::{Blob, Store, digest};
@@ -42,6 +44,9 @@ pub struct LookedUp {
     /// Row groups (bit n is row group n) that may hold something asked for, by file. Files that
     /// are not listed hold nothing of it.
     pub groups: HashMap<FileNumber, u64>,
+    /// What of it each row group (by file and number) holds. One that is in `groups` and not here holds
+    /// more than is told, or is in no run that tells all: it may hold anything that is asked for.
+    pub hits: HashMap<(FileNumber, u32), Hits>,
     /// Files of which the index says nothing; `groups` has all their row groups.
     pub unindexed: BTreeSet<FileNumber>,
     /// Runs that could not be used, each with the reason.
@@ -63,8 +68,35 @@ pub struct Tended {
     pub dropped: u64,
 }
 
-/// Row groups by file that one run names.
-type Named = HashMap<FileNumber, u64>;
+/// Keys of a row group beyond which they are not told one by one: with so many it is as well to look
+/// for everything.
+const HITS_MAX: usize = 1 << 12;
+/// The same of all row groups together: 32 MiB.
+const ALL_HITS_MAX: usize = 1 << 22;
+
+/// What one run names.
+#[derive(Clone, Default)]
+struct Named {
+    groups: HashMap<FileNumber, u64>,
+    /// `None` where there is too much to tell.
+    hits: HashMap<(FileNumber, u32), Option<Hits>>,
+    /// Files of which the run does not have everything.
+    incomplete: BTreeSet<FileNumber>,
+}
+
+impl Named {
+    /// Notes a key that is asked for and that a row group holds; keys come in ascending order. `told`
+    /// counts those of all runs.
+    fn note(&mut self, at: (FileNumber, u32), key: u64, asked: &Asked, told: &AtomicUsize) {
+        let place = self.hits.entry(at).or_insert_with(|| Some(Hits::default()));
+        let Some(hits) = place else { return };
+        let new = hits.add(key, asked);
+        let many = hits.len() > HITS_MAX;
+        if new > 0 && (many || told.fetch_add(new, Ordering::Relaxed) >= ALL_HITS_MAX) {
+            *place = None;
+        }
+    }
+}
 
 impl Archive {
     /// Asks all runs. `version` is that of the [`Observe`] that the values asked for go with.
@@ -74,12 +106,18 @@ impl Archive {
         let runs: Vec<&RunEntry> = manifest.runs.values().filter(|run| is_alive(manifest, run)).collect();
         let mut found = LookedUp { runs: runs.len() as u64, ..LookedUp::default() };
         let mut covered: BTreeSet<FileNumber> = BTreeSet::new();
+        let mut hits: HashMap<(FileNumber, u32), Option<Hits>> = HashMap::new();
+        let mut incomplete = BTreeSet::new();
         for (run, result) in runs.iter().zip(self.ask(&runs, asked, version)) {
             match result {
                 Ok((named, cost)) => {
                     covered.extend(run.files.iter().copied());
-                    for (file, groups) in named {
+                    for (file, groups) in named.groups {
                         *found.groups.entry(file).or_default() |= groups;
+                    }
+                    incomplete.extend(named.incomplete);
+                    for (at, told) in named.hits {
+                        join(hits.entry(at), told);
                     }
                     found.searched.blocks += cost.blocks;
                     found.searched.filters += cost.filters;
@@ -90,6 +128,9 @@ impl Archive {
         }
         found.unindexed = manifest.files.keys().copied().filter(|file| !covered.contains(file)).collect();
         found.groups.extend(found.unindexed.iter().map(|file| (*file, u64::MAX)));
+        let told =
+            hits.into_iter().filter(|((file, _), _)| covered.contains(file) && !incomplete.contains(file));
+        found.hits = told.filter_map(|(at, hits)| Some((at, hits?))).collect();
         found
     }
 
@@ -100,11 +141,14 @@ impl Archive {
         version: u32,
     ) -> Vec<std::result::Result<(Named, Searched), String>> {
         let share = runs.len().div_ceil(THREADS).max(1);
+        let told = &AtomicUsize::new(0);
         std::thread::scope(|scope| {
             let hands: Vec<_> = runs
                 .chunks(share)
                 .map(|part| {
-                    let all = || part.iter().map(|run| self.ask_one(run, asked, version)).collect::<Vec<_>>();
+                    let all = move || {
+                        part.iter().map(|run| self.ask_one(run, asked, version, told)).collect::<Vec<_>>()
+                    };
                     (part.len(), scope.spawn(all))
                 })
                 .collect();
@@ -120,15 +164,24 @@ impl Archive {
         entry: &RunEntry,
         asked: &Asked,
         version: u32,
+        told: &AtomicUsize,
     ) -> std::result::Result<(Named, Searched), String> {
         let run = open_run(self.store(), self.manifest(), entry, version)?;
-        let mut named = Named::new();
-        let searched = run.search(asked, &mut |file, groups| {
-            if let Some(number) = entry.files.get(file as usize) {
-                *named.entry(*number).or_default() |= groups;
+        let mut named = Named::default();
+        for position in run.incomplete() {
+            if let Some(number) = entry.files.get(*position as usize) {
+                named.groups.insert(*number, u64::MAX);
+                named.incomplete.insert(*number);
+            }
+        }
+        let is_there = |number: &&FileNumber| self.manifest().files.contains_key(number);
+        let searched = run.search_keys(asked, &mut |key, file, groups| {
+            if let Some(number) = entry.files.get(file as usize).filter(is_there) {
+                *named.groups.entry(*number).or_default() |= groups;
+                named.note((*number, groups.trailing_zeros()), key, asked, told);
             }
         });
-        named.retain(|number, _| self.manifest().files.contains_key(number));
+        named.groups.retain(|number, _| self.manifest().files.contains_key(number));
         Ok((named, searched.map_err(|error| error.to_string())?))
     }
 
@@ -172,6 +225,19 @@ impl Archive {
             }
         }
         Ok(())
+    }
+}
+
+/// What two runs tell of one row group.
+fn join(place: Entry<'_, (FileNumber, u32), Option<Hits>>, told: Option<Hits>) {
+    match place {
+        Entry::Vacant(place) => {
+            place.insert(told);
+        }
+        Entry::Occupied(mut place) => match (place.get_mut(), told) {
+            (Some(hits), Some(more)) => hits.join(more),
+            (hits, _) => *hits = None,
+        },
     }
 }
 

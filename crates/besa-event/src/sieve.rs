@@ -115,6 +115,21 @@ impl Sieve {
         pass.finish_words();
     }
 
+    /// Whether a text that is one short word by itself may be, or be below, a domain of the sieve, or be
+    /// an IPv4 address that meets it. Of any other text it may be said, too.
+    #[must_use]
+    #[inline]
+    pub fn may_hold_word(&self, text: &[u8]) -> bool {
+        if text.len() > SHORT_WORD || !text.iter().all(|byte| is_word(*byte)) {
+            return true;
+        }
+        match self.test(text, &Word::of(text, 0, text.len())) {
+            Test::Through => true,
+            Test::HeldBack => false,
+            Test::Place(place) => self.holds(place) | self.networks.holds(place.page, place.network),
+        }
+    }
+
     /// How it is told whether a dotted word, or what stands around it, may meet a value.
     #[inline(always)]
     fn test(&self, text: &[u8], word: &Word) -> Test {
@@ -343,6 +358,9 @@ struct Site {
     /// Length of the second last label.
     second: usize,
 }
+
+/// Words of so many bytes hold no digest.
+const SHORT_WORD: usize = 31;
 
 /// From where on what stands before a host's end is not told apart.
 const SITE_BYTES_MAX: usize = 56;
@@ -576,6 +594,22 @@ mod tests {
         all
     }
 
+    /// What a short word is, as a whole or a token of it, goes through.
+    fn check_word(values: &[(Kind, Vec<u8>)], text: &[u8]) {
+        let through = sieve_of(values).may_hold_word(text);
+        let mut all = Vec::new();
+        let mut take = |kind, token: &[u8]| {
+            let mut normal = Vec::new();
+            all.extend(normalise(kind, token, &mut normal).map(|kind| (kind, normal)));
+        };
+        [Kind::Ipv4, Kind::Domain].into_iter().for_each(|kind| take(kind, text));
+        scan(text, &mut take);
+        for (kind, normal) in all {
+            let met = values.iter().any(|value| meets(value, kind, &normal));
+            assert!(!met || through, "{:?} for {values:?}", String::from_utf8_lossy(text));
+        }
+    }
+
     /// What meets a value goes through; nothing does that is no token. Gives what went through.
     fn check(values: &[(Kind, Vec<u8>)], text: &[u8]) -> usize {
         let through = places(text, |emit| sieve_of(values).scan(text, &mut Words::default(), emit));
@@ -654,6 +688,19 @@ mod tests {
                 text.push_str(&behind);
             }
             check(&values_of(&values), text.as_bytes());
+        }
+
+        #[test]
+        fn whatever_a_short_word_meets_lets_it_through(
+            values in prop::collection::vec(pieces(), 1..12),
+            which in 0_usize..12,
+            before in "(www[.]|a[.]|[.]|-|x-|1[.]|é|)",
+            behind in "([.]|-|[.]-|x|é|)",
+            upper in any::<bool>(),
+        ) {
+            let piece = &values[which % values.len()];
+            let text = format!("{before}{piece}{behind}");
+            check_word(&values_of(&values), if upper { text.to_uppercase() } else { text }.as_bytes());
         }
 
         #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use besa_event::LogSource;
+use besa_event::sieve::{Sieve as TextSieve, Words};
 
 use super::key::{self, Observed};
 use super::run::RunWriter;
@@ -23,6 +24,42 @@ pub trait Observe: Send + Sync + fmt::Debug {
     /// Shows everything in a value by which an indicator can meet it, derived keys included.
     /// `text` is the decoded text, or the bytes as they are where they are not UTF-8.
     fn observe(&self, way: u32, text: &[u8], buffer: &mut Vec<u8>, see: &mut dyn FnMut(Observed<'_>));
+
+    /// The same, when only what is sought counts: whatever is none of it may be left out.
+    fn observe_sought(
+        &self,
+        way: u32,
+        text: &[u8],
+        _sought: &Sought,
+        work: &mut ObserveWork,
+        see: &mut dyn FnMut(Observed<'_>),
+    ) {
+        self.observe(way, text, &mut work.buffer, see);
+    }
+
+    /// Whether a value that is looked at in this way can mean something together with others of its
+    /// event, though by itself it holds nothing that is sought.
+    fn is_part(&self, _way: u32) -> bool {
+        true
+    }
+}
+
+/// Values that are sought in events.
+#[derive(Clone, Debug)]
+pub struct Sought {
+    /// Bits (`1 << kind`) of the kinds under which events hold them.
+    pub kinds: u32,
+    /// Holds those of them that stand in running text.
+    pub text: TextSieve,
+}
+
+/// What observing needs for work; of one thread.
+#[derive(Clone, Debug, Default)]
+pub struct ObserveWork {
+    /// A value under construction.
+    pub buffer: Vec<u8>,
+    /// Words under way.
+    pub words: Words,
 }
 
 /// Pairs of key and row group that one file can have; past them it is indexed as incomplete.

@@ -120,6 +120,25 @@ pub fn asked(kind: Kind, value: &[u8], see: &mut dyn FnMut(u64, u64)) {
     }
 }
 
+/// The address that a key of IPv4 stands for.
+pub(super) fn ipv4_of(key: u64) -> Option<[u8; 4]> {
+    u32::try_from(key).ok().map(u32::to_be_bytes)
+}
+
+/// Bits (`1 << kind`) of the kinds under which an event can hold what an indicator of a kind asks for.
+pub(super) fn kinds_asked(kind: Kind) -> u32 {
+    let bits = |kinds: &[Kind]| kinds.iter().fold(0, |bits, kind| bits | 1 << *kind as u32);
+    match kind {
+        Kind::Ipv4 | Kind::Ipv6 | Kind::Network => ADDRESSES,
+        // The end of a path that is a file name alone is stored as one.
+        Kind::FileName | Kind::PathTail => bits(&[Kind::FileName, Kind::FilePath, Kind::PathTail]),
+        _ => bits(&[kind]),
+    }
+}
+
+/// The kinds of addresses, which are told apart by their values.
+pub(super) const ADDRESSES: u32 = 1 << Kind::Ipv4 as u32 | 1 << Kind::Ipv6 as u32 | 1 << Kind::Network as u32;
+
 /// The one key of a kind and value.
 fn value_key(kind: Kind, value: &[u8]) -> u64 {
     match (kind, <[u8; 4]>::try_from(value)) {

@@ -31,9 +31,9 @@ mod sieve;
 mod tests;
 
 pub(crate) use build::FileIndexer;
-pub use build::Observe;
+pub use build::{Observe, ObserveWork, Sought};
 pub use key::Observed;
 pub(crate) use run::with_directory;
 pub use run::{IndexError, ReadAt, Run, RunWriter, merge};
 pub use search::{Asked, Searched};
-pub use sieve::{Sieve, SieveHand};
+pub use sieve::{Hits, Sieve, SieveHand, ValueOf};

@@ -28,7 +28,7 @@ use super::key::{KEYS_END, hash};
 
 const MAGIC: &[u8; 8] = b"besarun1";
 const TRAILER: usize = 32;
-const BLOCK_KEYS: usize = 512;
+pub(super) const BLOCK_KEYS: usize = 512;
 /// A block ends when its sets have so many bytes.
 const BLOCK_SETS_BYTES: usize = 16 << 10;
 const SEGMENT_KEYS: usize = 1 << 16;
@@ -391,6 +391,11 @@ impl<R: ReadAt> Run<R> {
     #[must_use]
     pub fn files(&self) -> u32 {
         u32::try_from(self.starts.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// The positions of files that every search has to name.
+    pub(crate) fn incomplete(&self) -> &[u32] {
+        &self.incomplete
     }
 
     /// Whether a file, by its position, is one that every search has to name.

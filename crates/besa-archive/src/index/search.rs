@@ -5,19 +5,28 @@
 
 use super::fuse::Filter;
 use super::key;
-use super::run::{Block, IndexError, ReadAt, Run, Segment};
+use super::run::{BLOCK_KEYS, Block, IndexError, ReadAt, Run, Segment};
 use besa_event::observable::ObservableKind;
 
 /// From so many keys in a segment on, its filter is read before its blocks.
 const FILTER_FROM: usize = 32;
+/// Up to one key for so many of the segment: past that, reading all of its blocks costs less than asking
+/// the filter.
+const FILTER_UP_TO: usize = 8;
 
 /// What indicators ask for: keys, and ranges of keys for networks.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
+    /// Ascending; one that several values ask for is there for each.
     points: Vec<u64>,
+    /// For each point the number of the value that asks, or [`ANY_URL_VALUE`].
+    values: Vec<u32>,
     /// First and last key; neither overlapping nor touching.
     ranges: Vec<(u64, u64)>,
 }
+
+/// Stands for a value of which it does not matter which: a part of a URL.
+pub(super) const ANY_URL_VALUE: u32 = u32::MAX;
 
 /// What a search cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,14 +40,19 @@ pub struct Searched {
 }
 
 impl Asked {
-    /// Collects the values of indicators, in normal form.
+    /// Collects the values of indicators, in normal form. They are numbered in their order.
     #[must_use]
     pub fn new<'v>(values: impl IntoIterator<Item = (ObservableKind, &'v [u8])>) -> Self {
-        let (mut points, mut ranges) = (Vec::new(), Vec::new());
-        for (kind, value) in values {
-            key::asked(kind, value, &mut |first, last| match first == last {
-                true => points.push(first),
-                false => ranges.push((first, last)),
+        let (mut points, mut ranges): (Vec<(u64, u32)>, _) = (Vec::new(), Vec::new());
+        for (number, (kind, value)) in (0_u32..).zip(values) {
+            let mut asks_for = number;
+            key::asked(kind, value, &mut |first, last| {
+                match first == last {
+                    true => points.push((first, asks_for)),
+                    false => ranges.push((first, last)),
+                }
+                // The value's own key comes first; of a URL, those of its parts follow.
+                asks_for = if kind == ObservableKind::Url { ANY_URL_VALUE } else { number };
             });
         }
         points.sort_unstable();
@@ -51,14 +65,15 @@ impl Asked {
                 _ => joined.push((first, last)),
             }
         }
-        Self { points, ranges: joined }
+        let (points, values) = points.into_iter().unzip();
+        Self { points, values, ranges: joined }
     }
 
     /// Asks for keys as they are.
     pub(crate) fn of_keys(mut points: Vec<u64>) -> Self {
         points.sort_unstable();
         points.dedup();
-        Self { points, ranges: Vec::new() }
+        Self { points, ..Self::default() }
     }
 
     /// Whether nothing is asked for.
@@ -77,14 +92,31 @@ impl Asked {
         &self.points
     }
 
-    pub(super) fn has_point(&self, key: u64) -> bool {
+    pub(crate) fn has_point(&self, key: u64) -> bool {
         self.points.binary_search(&key).is_ok()
+    }
+
+    /// The numbers of the values that ask for a point.
+    pub(super) fn values_of(&self, point: u64) -> &[u32] {
+        let from = self.points.partition_point(|have| *have < point);
+        let same = self.points.get(from..).unwrap_or_default().iter().take_while(|have| **have == point);
+        self.values.get(from..from + same.count()).unwrap_or_default()
+    }
+
+    pub(super) fn ranges(&self) -> &[(u64, u64)] {
+        &self.ranges
     }
 
     #[inline]
     pub(super) fn in_range(&self, key: u64) -> bool {
-        let after = self.ranges.partition_point(|(first, _)| *first <= key);
-        after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, last)| key <= *last)
+        self.range_of(key).is_some()
+    }
+
+    /// The number of the range in which a key lies.
+    #[inline]
+    pub(crate) fn range_of(&self, key: u64) -> Option<usize> {
+        let at = self.ranges.partition_point(|(first, _)| *first <= key).checked_sub(1)?;
+        self.ranges.get(at).is_some_and(|(_, last)| key <= *last).then_some(at)
     }
 
     fn has_range_in(&self, from: u64, to: u64) -> bool {
@@ -139,7 +171,8 @@ impl<R: ReadAt> Run<R> {
             return Ok(());
         }
         let filtered;
-        let points = if points.len() >= FILTER_FROM {
+        let few = points.len() < segment.blocks.len() * BLOCK_KEYS / FILTER_UP_TO;
+        let points = if points.len() >= FILTER_FROM && few {
             searched.filters += 1;
             let bytes = self.read_filter(segment)?;
             let filter = Filter::read(&bytes).ok_or(IndexError::Damaged("a filter"))?;
@@ -178,11 +211,18 @@ impl<R: ReadAt> Run<R> {
         searched: &mut Searched,
         see: &mut dyn FnMut(u64, u32, u64),
     ) -> Result<(), IndexError> {
-        let wanted = |key: u64| points.binary_search(&key).is_ok() || asked.in_range(key);
-        let Some(last) = block.keys.iter().rposition(|key| wanted(*key)) else { return Ok(()) };
+        let mut rest = points;
+        let wanted: Vec<bool> = block
+            .keys
+            .iter()
+            .map(|key| {
+                rest = from(rest, *key);
+                rest.first() == Some(key) || asked.in_range(*key)
+            })
+            .collect();
+        let Some(last) = wanted.iter().rposition(|wanted| *wanted) else { return Ok(()) };
         let mut sets = block.sets();
-        for key in block.keys.iter().take(last + 1) {
-            let show = wanted(*key);
+        for (key, show) in block.keys.iter().zip(wanted).take(last + 1) {
             searched.keys += u64::from(show);
             sets.set(self.universe(), &mut |unit| {
                 if show {
@@ -194,4 +234,14 @@ impl<R: ReadAt> Run<R> {
         }
         Ok(())
     }
+}
+
+/// The points from a key on, which mostly is not far from the first.
+fn from(points: &[u64], key: u64) -> &[u64] {
+    let mut bound = 1;
+    while points.get(bound - 1).is_some_and(|point| *point < key) {
+        bound *= 2;
+    }
+    let near = points.get(..points.len().min(bound)).unwrap_or_default();
+    points.get(near.partition_point(|point| *point < key)..).unwrap_or_default()
 }

@@ -14,6 +14,7 @@ use besa_event::{
 };
 
 use super::file::{DataFile, TextColumn};
+use super::sift::Chosen;
 use crate::codec::layout::{Layout, Place, Raw};
 use crate::codec::page::{NONE, Texts};
 use crate::codec::varint;
@@ -142,17 +143,17 @@ impl<'f> Columns<'f> {
 }
 
 impl Rows {
-    /// Reads what rebuilding needs: of all rows, or of those chosen only (ascending), whose layouts
-    /// alone say which columns that is.
+    /// Reads what rebuilding needs: of all rows, or of those chosen only, whose layouts alone say which
+    /// columns that is. Fields whose columns were not chosen are there without their values.
     pub(crate) fn read(
         mut columns: Columns<'_>,
         dictionary: &Dictionary,
         wanted: Wanted,
-        chosen: Option<&[u32]>,
+        chosen: Option<&Chosen>,
     ) -> Result<Self> {
         let path = columns.file.entry.path.clone();
         let layouts = columns.take(LAYOUT)?;
-        let is_used = used(&layouts, chosen);
+        let is_used = used(&layouts, chosen.map(|chosen| chosen.rows.as_slice()));
         let mut fields: Vec<Texts> = Vec::new();
         let mut read: HashMap<String, u32> = HashMap::new();
         let mut plans = Vec::with_capacity(layouts.spans.len());
@@ -169,6 +170,11 @@ impl Rows {
                     continue;
                 }
                 let folded = field.name.to_ascii_lowercase();
+                // Values in holes are part of the raw record, which is whole or absent.
+                if !wanted.raw && field.place == Place::Column && chosen.is_some_and(|c| !c.needs(&folded)) {
+                    step.place = Place::Nothing;
+                    continue;
+                }
                 step.column = match read.get(&folded) {
                     Some(at) => *at,
                     None => {
@@ -182,6 +188,7 @@ impl Rows {
             plans.push(plan);
         }
         let stored = plans.iter().any(|plan| matches!(plan.raw, PlannedRaw::Stored));
+        let overflows = plans.iter().any(Plan::overflows);
         Ok(Self {
             times: columns.ints(TIME)?,
             records: columns.ints(RECORD)?,
@@ -190,7 +197,7 @@ impl Rows {
             hosts: columns.take(HOST)?,
             origins: columns.take(ORIGIN)?,
             raws: if stored { columns.take(RAW)? } else { Texts::default() },
-            mores: columns.take(MORE)?,
+            mores: if overflows { columns.take(MORE)? } else { Texts::default() },
             layouts,
             fields,
             plans,
@@ -222,6 +229,11 @@ impl Step {
 }
 
 impl Plan {
+    /// Whether it looks into the overflow.
+    fn overflows(&self) -> bool {
+        self.fields.iter().any(|step| matches!(step.place, Place::More | Place::Both))
+    }
+
     fn new(layout: &Layout<'_>, dictionary: &Dictionary, wanted: Wanted) -> Self {
         let raw_wanted = wanted.raw || layout.fields.is_empty();
         let holes: &[usize] = match &layout.raw {

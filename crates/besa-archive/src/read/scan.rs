@@ -113,10 +113,10 @@ impl<'a> Reader<'a> {
             true => data.rows(group),
             false => columns.ints(TIME)?.iter().filter(|time| self.window.holds(**time)).count(),
         };
-        if !chosen.is_empty() {
+        if !chosen.rows.is_empty() {
             let rows = Rows::read(columns, self.dictionary, wanted, Some(&chosen))?;
             let class = self.rebuilder.class_of(&data.class);
-            self.rebuilder.run(&rows, class, self.window, Some(&chosen), visit)?;
+            self.rebuilder.run(&rows, class, self.window, Some(&chosen.rows), visit)?;
         }
         Ok(inside as u64)
     }

@@ -12,6 +12,9 @@
 //! Soundness: every value of an event is judged, under every name that the event gives it: in a
 //! column, in the overflow, or as its raw record if it has no field. (The bytes of a value that is
 //! not UTF-8 stand in the overflow beside its column.) Rows may be chosen in vain.
+//!
+//! Of the rows that are chosen often only the values matter that were chosen by ([`Judge::suffices`]):
+//! then columns in which none is are not read for them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -36,10 +39,37 @@ pub trait Judge {
 
     /// Whether numbers and booleans are looked at, and not texts alone.
     fn looks_at_numbers(&self) -> bool;
+
+    /// Whether a value that is looked at in this way matters wherever another one does.
+    fn is_part(&self, _way: u32) -> bool {
+        true
+    }
+
+    /// Whether of an event that matters only those values are needed that matter; others may then be
+    /// empty.
+    fn suffices(&self) -> bool {
+        false
+    }
 }
 
-/// The rows of a row group of which some value matters, ascending.
-pub(crate) fn sift(columns: &mut Columns<'_>, class: &LogSource, judge: &mut dyn Judge) -> Result<Vec<u32>> {
+/// The rows of a row group of which some value matters.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    /// Ascending.
+    pub(crate) rows: Vec<u32>,
+    /// The columns (names in lower case) that hold what matters; absent if all are needed.
+    pub(crate) columns: Option<BTreeSet<String>>,
+}
+
+impl Chosen {
+    /// Whether a column's values are needed; `name` is in lower case.
+    pub(crate) fn needs(&self, name: &str) -> bool {
+        self.columns.as_ref().is_none_or(|columns| columns.contains(name))
+    }
+}
+
+/// Chooses the rows of a row group of which some value matters.
+pub(crate) fn sift(columns: &mut Columns<'_>, class: &LogSource, judge: &mut dyn Judge) -> Result<Chosen> {
     let mut layouts = columns.open(LAYOUT)?.whole()?.clone();
     let ids = std::mem::take(&mut layouts.ids);
     let decoded = (0..layouts.spans.len() as u32)
@@ -48,9 +78,12 @@ pub(crate) fn sift(columns: &mut Columns<'_>, class: &LogSource, judge: &mut dyn
         .ok_or_else(|| columns.damaged("a layout is not well formed"))?;
     let names = Names::of(&decoded, judge.looks_at_numbers());
     let mut sift = Sift { class, judge, chosen: vec![false; columns.rows()] };
+    let mut needed = BTreeSet::new();
     for (name, second) in names.second.iter().filter(|(name, _)| names.in_columns.contains(*name)) {
         let ways = sift.ways(name, second);
-        sift.column(columns, name, &ways)?;
+        if sift.column(columns, name, &ways)? || ways.iter().any(|way| sift.judge.is_part(*way)) {
+            needed.insert(name.clone());
+        }
     }
     if names.overflows {
         sift.overflow(columns, &decoded, &ids, &names)?;
@@ -59,7 +92,8 @@ pub(crate) fn sift(columns: &mut Columns<'_>, class: &LogSource, judge: &mut dyn
         sift.raw(columns, &decoded, &ids)?;
     }
     let chosen = (0_u32..).zip(&sift.chosen);
-    Ok(chosen.filter_map(|(row, chosen)| chosen.then_some(row)).collect())
+    let rows = chosen.filter_map(|(row, chosen)| chosen.then_some(row)).collect();
+    Ok(Chosen { rows, columns: sift.judge.suffices().then_some(needed) })
 }
 
 /// What the layouts say of the fields that can hold something. Names are in lower case.
@@ -132,18 +166,20 @@ impl Sift<'_> {
         }
     }
 
-    fn column(&mut self, columns: &mut Columns<'_>, name: &str, ways: &[u32]) -> Result<()> {
+    /// Chooses rows by a column; tells whether any of its values matters.
+    fn column(&mut self, columns: &mut Columns<'_>, name: &str, ways: &[u32]) -> Result<bool> {
         if ways.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let column = columns.open(name)?;
         let met = self.met(column.distinct()?, ways);
-        if met.iter().any(|met| *met) {
+        let any = met.iter().any(|met| *met);
+        if any {
             let rows = column.whole()?.ids.iter().enumerate();
             let of_met = rows.filter(|(_, id)| met.get(**id as usize).is_some_and(|met| *met));
             of_met.for_each(|(row, _)| self.choose(row));
         }
-        Ok(())
+        Ok(any)
     }
 
     fn meets(&mut self, ways: &[u32], text: &[u8]) -> bool {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use besa_archive::index::{Asked, Observe, Observed, Sieve};
-use besa_archive::{Archive, IngestOptions, Reader, Wanted, Window, Writer};
+use besa_archive::index::{Asked, Observe, Observed, Sieve, SieveHand};
+use besa_archive::{Archive, IngestOptions, Judge, Reader, Wanted, Window, Writer};
 use besa_event::observable::ObservableKind;
 use besa_event::{Batch, Dictionary, Field, Keep, LogSource, LogSources, Timestamp, ValueKind};
 use proptest::prelude::*;
@@ -56,6 +56,42 @@ fn values(batch: &Batch, number: usize, dictionary: &Dictionary) -> BTreeSet<Vec
     values
 }
 
+/// Those of an event's values that are asked for.
+fn held(
+    batch: &Batch,
+    number: usize,
+    dictionary: &Dictionary,
+    asked_for: &BTreeSet<&[u8]>,
+) -> BTreeSet<Vec<u8>> {
+    let all = values(batch, number, dictionary).into_iter();
+    all.filter(|value| asked_for.contains(value.as_slice())).collect()
+}
+
+/// Needs of an event only what is asked for.
+struct Partly<'a>(SieveHand<'a>);
+
+impl Judge for Partly<'_> {
+    fn ways(&mut self, class: &LogSource, names: &[&str]) -> Vec<u32> {
+        self.0.ways(class, names)
+    }
+
+    fn meets(&mut self, way: u32, text: &[u8]) -> bool {
+        self.0.meets(way, text)
+    }
+
+    fn looks_at_numbers(&self) -> bool {
+        self.0.looks_at_numbers()
+    }
+
+    fn is_part(&self, _: u32) -> bool {
+        false
+    }
+
+    fn suffices(&self) -> bool {
+        true
+    }
+}
+
 /// Events of which some value is among every `step`-th of all values: those that the sieve gives,
 /// and those that hold one.
 fn check(
@@ -78,7 +114,10 @@ fn check(
         of_events.clone().flat_map(|(batch, number)| values(batch, number, dictionary)).collect();
     let asked_for: BTreeSet<&[u8]> = all.iter().step_by(step).map(Vec::as_slice).collect();
     let asked = Asked::new(asked_for.iter().map(|value| (ObservableKind::ServiceName, *value)));
-    let sieve = Sieve::new(&Named, &asked);
+    let numbered: Vec<&[u8]> = asked_for.iter().copied().collect();
+    let value = |number: u32| Some((ObservableKind::ServiceName, *numbered.get(number as usize)?));
+    let sieve = Sieve::new(&Named, &asked, &value, [1, 2]);
+    let looked = archive.look_up(&asked, 1);
 
     let holding: Vec<String> = of_events
         .filter(|(batch, number)| window.holds(batch.event(*number).time().map(|time| time.at.0)))
@@ -91,14 +130,47 @@ fn check(
     let mut reader = Reader::new(&archive, window, dictionary, &inner);
     let wanted = Wanted { keep: Keep::Everything, raw: true };
     let (mut sifted, mut inside) = (BTreeSet::new(), 0);
+    let (mut hand, mut partly) = (sieve.hand(), Partly(sieve.hand()));
     for file in archive.manifest().files.values() {
         for group in 0..file.groups.len() {
-            inside += reader
-                .sift(file, group, wanted, &mut sieve.hand(), &mut |batch| {
-                    sifted.extend(batch.events().map(|event| shown(event, dictionary, &inner)));
+            let hits = looked.hits.get(&(file.number, group as u32));
+            let is_hit = looked.groups.get(&file.number).is_some_and(|groups| groups >> group & 1 == 1);
+            assert_eq!(hits.is_some(), is_hit);
+            let mut of_group = 0;
+            let mut whole = |hits| {
+                let (mut events, mut parts) = (Vec::new(), Vec::new());
+                hand.look_for(hits);
+                let sift = reader.sift(file, group, wanted, &mut hand, &mut |batch| {
+                    events.extend(batch.events().map(|event| shown(event, dictionary, &inner)));
+                    parts.extend((0..batch.len()).map(|number| held(batch, number, dictionary, &asked_for)));
                     Ok(())
-                })
-                .unwrap();
+                });
+                of_group = sift.unwrap();
+                (events, parts)
+            };
+            let (all, holding) = whole(None);
+            if hits.is_some() {
+                let (of_hits, _) = whole(hits);
+                assert_eq!(all, of_hits, "what the index says of a row group suffices");
+            } else {
+                assert_eq!(all, Vec::<String>::new());
+            }
+            sifted.extend(all);
+            inside += of_group;
+            // Of the rows that are picked, what is asked for is there though the rest is not.
+            partly.0.look_for(hits);
+            let wanted = Wanted { raw: false, ..wanted };
+            let mut left = holding.into_iter();
+            if hits.is_some() {
+                let sift = reader.sift(file, group, wanted, &mut partly, &mut |batch| {
+                    for number in 0..batch.len() {
+                        assert_eq!(Some(held(batch, number, dictionary, &asked_for)), left.next());
+                    }
+                    Ok(())
+                });
+                sift.unwrap();
+            }
+            assert_eq!(left.next(), None);
         }
     }
     let (all, _) = scan(&archive, window, dictionary);

@@ -9,61 +9,101 @@ use super::fields::{FieldClass as Class, has};
 /// Bytes of a value that are looked at.
 const SCAN_BYTES_MAX: usize = 1 << 20;
 
-/// Hands every observable of a value to `see`, by the classes of its field; in running text those
-/// that the sieve holds back may be left out. `key` is a buffer.
+/// All kinds of observables, as bits (`1 << kind`).
+pub(crate) const ALL_KINDS: u32 = u32::MAX;
+const FILES: u32 = bit(Kind::FileName) | bit(Kind::FilePath) | bit(Kind::PathTail);
+const ADDRESSES: u32 = bit(Kind::Ipv4) | bit(Kind::Ipv6) | bit(Kind::Network);
+const DIGESTS: u32 = bit(Kind::Md5) | bit(Kind::Sha1) | bit(Kind::Sha256) | bit(Kind::Sha512);
+/// Those that stand in running text.
+const IN_TEXT: u32 = ADDRESSES | DIGESTS | bit(Kind::Domain) | bit(Kind::Url) | bit(Kind::Email);
+
+const fn bit(kind: Kind) -> u32 {
+    1 << kind as u32
+}
+
+/// Whether a value taken for one kind can turn out to be of some kinds: addresses are of either family,
+/// and a path has an end.
+fn is_among(kind: Kind, kinds: u32) -> bool {
+    let can_be = match kind {
+        Kind::Ipv4 | Kind::Ipv6 | Kind::Network => ADDRESSES,
+        Kind::FilePath | Kind::PathTail => bit(Kind::FilePath) | bit(Kind::PathTail),
+        _ => bit(kind),
+    };
+    kinds & can_be != 0
+}
+
+/// Hands every observable of a value to `see`, by the classes of its field; those that are not of
+/// `kinds` may be left out, and in running text those that the sieve holds back. `key` is a buffer.
 pub(crate) fn observables(
     classes: u16,
     text: &[u8],
+    kinds: u32,
     key: &mut Vec<u8>,
     sieve: Option<(&Sieve, &mut Words)>,
     see: &mut dyn FnMut(Kind, &[u8]),
 ) {
     let text = &text[..text.len().min(SCAN_BYTES_MAX)];
+    let mut one = |kind, text: &[u8]| {
+        if is_among(kind, kinds) {
+            one(kind, text, key, see);
+        }
+    };
     if has(classes, Class::Hashes) {
-        hashes(text, key, see);
+        if kinds & (DIGESTS | bit(Kind::Imphash)) != 0 {
+            hashes(text, &mut one);
+        }
         return;
     }
     if has(classes, Class::Version) {
         return;
     }
-    if classes != 0 {
-        by_class(classes, text, key, see);
+    // A dotted word may be a file name, of which the sieve knows nothing.
+    let files = has(classes, Class::Command) && kinds & FILES != 0;
+    let is_host = classes & !(1 << Class::Host as u16) == 0;
+    if sieve.as_ref().is_some_and(|(sieve, _)| is_host && !sieve.may_hold_word(text)) {
+        return;
     }
-    let files = has(classes, Class::Command);
+    if classes != 0 {
+        by_class(classes, text, kinds, &mut one);
+    }
+    if !files && kinds & IN_TEXT == 0 || !may_hold_token(text) {
+        return;
+    }
     let mut token = |kind, token: &[u8]| {
         if files && kind == Kind::Domain {
-            one(Kind::FileName, token, key, see);
+            one(Kind::FileName, token);
         }
-        one(kind, token, key, see);
+        one(kind, token);
     };
     match sieve {
-        // A dotted word may be a file name, of which the sieve knows nothing.
         Some((sieve, words)) if !files => sieve.scan(text, words, &mut token),
         _ => observable::scan(text, &mut token),
     }
 }
 
-fn by_class(classes: u16, text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
-    if has(classes, Class::Path) {
-        path(text, key, see);
+/// Whether there can be a token in running text: addresses, names and URLs have a dot or a colon, and
+/// the shortest digest has 32 digits.
+fn may_hold_token(text: &[u8]) -> bool {
+    text.len() >= 32 || memchr::memchr2(b'.', b':', text).is_some()
+}
+
+fn by_class(classes: u16, text: &[u8], kinds: u32, one: &mut impl FnMut(Kind, &[u8])) {
+    if has(classes, Class::Path) && kinds & FILES != 0 {
+        one(Kind::FilePath, unquoted(text));
         // A long path has no normal form, but its name may have one.
-        one(Kind::FileName, observable::file_name(unquoted(text)), key, see);
+        one(Kind::FileName, observable::file_name(unquoted(text)));
     }
     if has(classes, Class::RegistryKey) && text.len() > VALUE_BYTES_MAX {
         let end = memchr::memrchr(b'\\', text).unwrap_or_default();
-        one(Kind::RegistryKey, &text[..end], key, see);
+        one(Kind::RegistryKey, &text[..end]);
     }
-    if has(classes, Class::Command) {
-        paths_in(text, key, see);
-    }
-    if has(classes, Class::Host) {
-        one(Kind::Ipv4, text, key, see);
-        one(Kind::Domain, text, key, see);
-    }
-    if has(classes, Class::Url) {
-        url(text, key, see);
+    if has(classes, Class::Command) && kinds & FILES != 0 {
+        paths_in(text, one);
     }
     for (class, kind) in [
+        (Class::Host, Kind::Ipv4),
+        (Class::Host, Kind::Domain),
+        (Class::Url, Kind::Url),
         (Class::RegistryKey, Kind::RegistryKey),
         (Class::Imphash, Kind::Imphash),
         (Class::Ja3, Kind::Ja3),
@@ -73,23 +113,18 @@ fn by_class(classes: u16, text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Ki
         (Class::UserAgent, Kind::UserAgent),
     ] {
         if has(classes, class) {
-            one(kind, text, key, see);
+            one(kind, text);
         }
     }
 }
 
 fn one(kind: Kind, text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
     key.clear();
-    if let Some(kind) = normalise(kind, text, key) {
-        see(kind, key);
-    }
-}
-
-/// A path in an event is taken to be whole; its tails are told from it.
-fn path(text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
-    key.clear();
-    if normalise(Kind::FilePath, unquoted(text), key).is_some() {
-        see(Kind::FilePath, key);
+    match normalise(kind, text, key) {
+        // A path in an event is taken to be whole; its tails are told from it.
+        Some(Kind::PathTail) => see(Kind::FilePath, key),
+        Some(kind) => see(kind, key),
+        None => {}
     }
 }
 
@@ -109,7 +144,7 @@ fn unquoted(text: &[u8]) -> &[u8] {
 
 /// Paths with a drive letter in a command line: up to the quote that opened before them, else up
 /// to white space.
-fn paths_in(text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
+fn paths_in(text: &[u8], one: &mut impl FnMut(Kind, &[u8])) {
     for colon in memchr::memchr_iter(b':', text) {
         let drive = colon.checked_sub(1).and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphabetic);
         let before = colon.checked_sub(2).and_then(|at| text.get(at));
@@ -123,13 +158,13 @@ fn paths_in(text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
             _ => rest.iter().position(|byte| byte.is_ascii_whitespace() || b"\"'<>|,;)".contains(byte)),
         };
         let path_text = &rest[..end.unwrap_or(rest.len())];
-        path(path_text, key, see);
-        one(Kind::FileName, path_text, key, see);
+        one(Kind::FilePath, unquoted(path_text));
+        one(Kind::FileName, path_text);
     }
 }
 
 /// Sysmon's `SHA1=…,MD5=…,IMPHASH=…`; a hash without a name tells by its length.
-fn hashes(text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
+fn hashes(text: &[u8], one: &mut impl FnMut(Kind, &[u8])) {
     for item in text.split(|byte| matches!(byte, b',' | b';' | b'|')) {
         let item = item.trim_ascii();
         let (name, digits) = match item.iter().position(|byte| matches!(byte, b'=' | b':')) {
@@ -142,7 +177,7 @@ fn hashes(text: &[u8], key: &mut Vec<u8>, see: &mut dyn FnMut(Kind, &[u8])) {
             Kind::of_hash_digits(digits.len())
         };
         if let Some(kind) = kind {
-            one(kind, digits, key, see);
+            one(kind, digits);
         }
     }
 }

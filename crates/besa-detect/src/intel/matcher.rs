@@ -204,6 +204,18 @@ impl IntelMatcher {
         })
     }
 
+    /// Kind and normal form of every value that there is, by ascending number from 0 on: those of
+    /// [`IntelMatcher::indicators`], and among them repetitions, which nothing is found under.
+    pub fn all_values(&self) -> impl Iterator<Item = (Kind, &[u8])> {
+        self.table.values()
+    }
+
+    /// One of [`IntelMatcher::all_values`] by its number.
+    #[must_use]
+    pub fn value(&self, number: u32) -> Option<(Kind, &[u8])> {
+        self.table.value(number)
+    }
+
     /// For each comparison expression of each STIX pattern, what an event holds that satisfies it.
     /// Patterns that only list values are among [`IntelMatcher::indicators`] instead.
     pub fn pattern_needs(&self) -> impl Iterator<Item = PatternNeed> + '_ {
@@ -349,6 +361,7 @@ impl IntelMatcher {
             extract::observables(
                 classes,
                 &text,
+                extract::ALL_KINDS,
                 &mut observer.key,
                 Some((self.table.sieve(), words)),
                 &mut |kind, bytes| {

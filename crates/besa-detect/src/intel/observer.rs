@@ -39,7 +39,7 @@ use besa_event::observable::ObservableKind as Kind;
 use besa_event::observable::network_key;
 use besa_event::{DictionaryBuilder, Event, Value, ValueKind};
 
-use super::extract;
+use super::extract::{self, ALL_KINDS};
 use super::fields::FieldClasses;
 use crate::sigma::is_comparable;
 
@@ -104,7 +104,8 @@ impl Observer {
     pub fn observe(&self, event: Event<'_>, scratch: &mut ObserverScratch, see: &mut dyn FnMut(Kind, &[u8])) {
         for place in self.places(event) {
             if is_text(place.value.kind) {
-                extract::observables(place.classes, &place.value.text(), &mut scratch.key, None, see);
+                let text = place.value.text();
+                extract::observables(place.classes, &text, ALL_KINDS, &mut scratch.key, None, see);
             }
         }
         self.split_urls(event, scratch, &mut |_, kind, bytes| see(kind, bytes));

@@ -10,14 +10,15 @@ use besa_stix::observation::Observation;
 use besa_stix::time::Instant;
 use ipnet::IpNet;
 
+use super::IntelRef;
 use super::exact::observe;
+use super::extract::{self, ALL_KINDS};
 use super::fields::{SPLIT_URLS, classes_of};
 use super::graph::EventGraph;
 use super::load::Intel;
 use super::mapping;
 use super::observer::derived_keys;
 use super::patterns::Patterns;
-use super::{IntelRef, extract};
 
 /// Everything the event meets, found the slow way.
 #[must_use]
@@ -42,11 +43,18 @@ fn indicators(intel: &Intel, event: Event<'_>, dictionary: &Dictionary, out: &mu
     for field in event.raw_fields() {
         let value = event.value(field);
         if matches!(value.kind, ValueKind::Text | ValueKind::JsonText) {
-            extract::observables(classes_of(dictionary, field.name), &value.text(), &mut key, None, &mut see);
+            extract::observables(
+                classes_of(dictionary, field.name),
+                &value.text(),
+                ALL_KINDS,
+                &mut key,
+                None,
+                &mut see,
+            );
         }
     }
     if event.raw_fields().is_empty() {
-        extract::observables(0, event.raw(), &mut key, None, &mut see);
+        extract::observables(0, event.raw(), ALL_KINDS, &mut key, None, &mut see);
     }
     for (host, path, query) in SPLIT_URLS {
         let text = |name: &str| {

@@ -115,6 +115,16 @@ impl Values {
         Some((kind, self.bytes.get(value)?))
     }
 
+    /// All of them in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ObservableKind, &[u8])> {
+        let mut at = 0;
+        (0..self.len).map_while(move |_| {
+            let (kind, value) = self.spans(at)?;
+            at = value.end;
+            Some((kind, self.bytes.get(value)?))
+        })
+    }
+
     /// Where a value starts that there is.
     fn start(&self, number: usize) -> Option<usize> {
         if number >= self.len {
@@ -241,6 +251,11 @@ impl Table {
     /// Kind and normalised bytes of a value.
     pub(crate) fn value(&self, number: u32) -> Option<(ObservableKind, &[u8])> {
         self.values.get(number)
+    }
+
+    /// Kind and normalised bytes of all values, in order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (ObservableKind, &[u8])> {
+        self.values.iter()
     }
 
     /// Whether a look-up gives this number; not so for a repetition within one source.

@@ -17,6 +17,7 @@
 //! So the place of a URL in an event is found by the URL, by its path, or by `AnyUrl`.
 
 use besa_event::observable::{ObservableKind as Kind, normalise};
+use besa_event::sieve::{Sieve, Words};
 use besa_event::{LogSource, aliases_of};
 
 use super::extract;
@@ -84,12 +85,44 @@ fn way_of(name: &str) -> Way {
 /// Shows everything in a value by which an indicator can meet it; the same may come several times.
 /// `text` is the unescaped text, `buffer` is for work.
 pub fn observe(way: Way, text: &[u8], buffer: &mut Vec<u8>, see: &mut dyn FnMut(Seen<'_>)) {
+    observe_kinds(way, text, extract::ALL_KINDS, buffer, None, see);
+}
+
+/// The same, when only some observables count: those of `kinds` (bits, `1 << kind`), in running text
+/// only those that the sieve lets through. Whatever is none of them may be left out.
+pub fn observe_sought(
+    way: Way,
+    text: &[u8],
+    (kinds, sieve): (u32, &Sieve),
+    (buffer, words): (&mut Vec<u8>, &mut Words),
+    see: &mut dyn FnMut(Seen<'_>),
+) {
+    observe_kinds(way, text, kinds, buffer, Some((sieve, words)), see);
+}
+
+/// Whether a value looked at in this way can be a part of a URL whose other parts stand in other fields.
+#[must_use]
+pub fn is_part(way: Way) -> bool {
+    way.0 & (HOST | PATH | QUERY) != 0
+}
+
+fn observe_kinds(
+    way: Way,
+    text: &[u8],
+    kinds: u32,
+    buffer: &mut Vec<u8>,
+    sieve: Option<(&Sieve, &mut Words)>,
+    see: &mut dyn FnMut(Seen<'_>),
+) {
     let classes = u16::try_from(way.0 & 0xFFFF).unwrap_or_default();
     let mut key = |kind: Kind, bytes: &[u8]| {
         see(Seen::Key(kind, bytes));
         derived_keys(kind, bytes, &mut |kind, bytes| see(Seen::Key(kind, bytes)));
     };
-    extract::observables(classes, text, buffer, None, &mut key);
+    extract::observables(classes, text, kinds, buffer, sieve, &mut key);
+    if !is_part(way) || kinds >> Kind::Url as u32 & 1 == 0 {
+        return;
+    }
     if way.0 & QUERY != 0 && holds_scheme(text) {
         let query = text.strip_prefix(b"?").unwrap_or(text);
         buffer.clear();

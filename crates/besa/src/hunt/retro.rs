@@ -18,13 +18,14 @@
 //! - The result does not depend on the number of workers, unless a budget ends it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use besa_archive::index::{Sieve, SieveHand};
+use besa_archive::index::{Hits, Sieve, SieveHand};
 use besa_archive::turns::Hunt;
 use besa_archive::{Archive, FileEntry, FileNumber, Judge, LookedUp, Reader, Source, Wanted, Window};
 use besa_detect::intel::{IntelMatcher, values};
@@ -65,6 +66,8 @@ struct Unit<'a> {
     group: usize,
     /// Whether the index says that something asked for may be there, or cannot say.
     hit: bool,
+    /// What of it is there; absent if the index cannot say.
+    holds: Option<Hits>,
     /// Whether a Sigma rule is about its events.
     ruled: bool,
 }
@@ -105,7 +108,9 @@ pub(crate) fn hunt(
     let mut coverage = held(&classes, &archive, &past);
     let question = (past.index && !detector.intel().is_empty()).then(|| Question::of(detector.intel()));
     let observe = observe();
-    let sieve = question.as_ref().map(|question| Sieve::new(&*observe, &question.asked));
+    let value = |number| question.as_ref().and_then(|question| question.value(detector.intel(), number));
+    let seed = [0_u8, 1].map(|number| RandomState::new().hash_one(number));
+    let sieve = question.as_ref().map(|question| Sieve::new(&*observe, &question.asked, &value, seed));
     let plan = Plan::new(&classes, &archive, &past, question.as_ref());
     coverage.files_passed_over = plan.files_passed_over;
     coverage.index.clone_from(&plan.index);
@@ -232,7 +237,9 @@ impl<'a> Plan<'a> {
         for (group, entry) in file.groups.iter().enumerate() {
             let is_in = |set: u64| set >> group & 1 == 1;
             if is_in(read) {
-                self.units.push(Unit { file, group, hit: is_in(hits), ruled });
+                let at = (file.number, u32::try_from(group).unwrap_or(u32::MAX));
+                let holds = looked.and_then(|looked| looked.hits.get(&at)).cloned();
+                self.units.push(Unit { file, group, hit: is_in(hits), holds, ruled });
             } else if is_in(groups) {
                 index.events_ruled_out += u64::from(entry.rows);
             }
@@ -329,6 +336,8 @@ struct Asking<'a> {
     keys: SieveHand<'a>,
     literals: Option<&'a IntelMatcher>,
     folded: Vec<u8>,
+    /// Whether indicators alone are looked for, which are met by single values.
+    by_values: bool,
 }
 
 /// The way of looking for literals, beside those of looking for keys.
@@ -350,6 +359,14 @@ impl Judge for Asking<'_> {
 
     fn looks_at_numbers(&self) -> bool {
         self.literals.is_some()
+    }
+
+    fn is_part(&self, way: u32) -> bool {
+        way != LITERALS && self.keys.is_part(way)
+    }
+
+    fn suffices(&self) -> bool {
+        self.by_values
     }
 }
 
@@ -447,6 +464,7 @@ impl<'a> Hands<'a> {
                 keys: sieve.hand(),
                 literals: self.literals.then(|| detector.intel()),
                 folded: Vec::new(),
+                by_values: detector.intel().patterns() == 0,
             }),
             triggers: HashMap::new(),
         }
@@ -492,6 +510,7 @@ impl<'a> Hands<'a> {
         }
         if let Some(sieve) = sieve.as_mut().filter(|_| unit.hit || self.plan.intel_everywhere) {
             let wanted = Wanted { keep: self.detector.keep(), raw: false };
+            sieve.keys.look_for(unit.holds.as_ref());
             inside = Some(reader.sift(unit.file, unit.group, wanted, sieve, &mut |batch| {
                 worker.run_picked_by_intel(batch, outcome);
                 Ok(())
