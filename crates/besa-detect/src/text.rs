@@ -2,6 +2,7 @@
 //! wildcards that span everything.
 
 use besa_sigma::{DASHES, TextPart, TextPattern};
+use memchr::memmem::Finder;
 
 /// Appends the folded form of `text`: what case-insensitive comparison looks at.
 ///
@@ -54,14 +55,16 @@ pub(crate) fn fold(text: &[u8]) -> Vec<u8> {
 
 /// A [`TextPattern`] ready to be held against whole values, its literals folded unless it is
 /// case-sensitive.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct Glob {
     parts: Vec<GlobPart>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 enum GlobPart {
     Literal(Box<[u8]>),
+    /// A literal behind a `*`, which is searched for.
+    Sought(Box<Finder<'static>>),
     AnyOne,
     AnyMany,
     Dash,
@@ -71,17 +74,23 @@ impl Glob {
     /// Prepares a pattern.
     #[must_use]
     pub(crate) fn new(pattern: &TextPattern, cased: bool) -> Self {
-        let parts = pattern
-            .parts
-            .iter()
-            .map(|part| match part {
-                TextPart::Literal(text) if cased => GlobPart::Literal(text.as_bytes().into()),
-                TextPart::Literal(text) => GlobPart::Literal(fold(text.as_bytes()).into()),
+        let mut parts: Vec<GlobPart> = Vec::with_capacity(pattern.parts.len());
+        for part in &pattern.parts {
+            parts.push(match part {
+                TextPart::Literal(text) => {
+                    let text = if cased { text.as_bytes().to_vec() } else { fold(text.as_bytes()) };
+                    match parts.last() {
+                        Some(GlobPart::AnyMany) => {
+                            GlobPart::Sought(Box::new(Finder::new(&text).into_owned()))
+                        }
+                        _ => GlobPart::Literal(text.into()),
+                    }
+                }
                 TextPart::AnyOne => GlobPart::AnyOne,
                 TextPart::AnyMany => GlobPart::AnyMany,
                 TextPart::Dash => GlobPart::Dash,
-            })
-            .collect();
+            });
+        }
         Self { parts }
     }
 
@@ -90,6 +99,7 @@ impl Glob {
     pub(crate) fn longest_literal(&self) -> Option<&[u8]> {
         let literals = self.parts.iter().filter_map(|part| match part {
             GlobPart::Literal(text) => Some(text.as_ref()),
+            GlobPart::Sought(finder) => Some(finder.needle()),
             _ => None,
         });
         literals.max_by_key(|text| text.len())
@@ -97,8 +107,9 @@ impl Glob {
 
     /// Whether the whole of `value` (folded unless the pattern is case-sensitive) matches.
     ///
-    /// Linear but for the last `*`, from which the search starts again one character further: at
-    /// most `value.len() × parts` steps, whatever the pattern.
+    /// Linear but for the last `*`, from which the search starts again one character further, or
+    /// where the literal behind the `*` occurs next: at most `value.len() × parts` steps, whatever
+    /// the pattern. A literal is whole characters, so it occurs nowhere but where one begins.
     #[must_use]
     pub(crate) fn matches(&self, value: &[u8]) -> bool {
         let (mut part_at, mut value_at) = (0, 0);
@@ -111,6 +122,8 @@ impl Glob {
                     if part_at == self.parts.len() {
                         return true;
                     }
+                    let Some(found) = self.next_place(part_at, value, value_at) else { return false };
+                    value_at = found;
                     restart = Some((part_at, value_at));
                     continue;
                 }
@@ -126,12 +139,21 @@ impl Glob {
             match restart {
                 Some((part, at)) if at < value.len() => {
                     // By whole characters, lest `?` take a part of one.
-                    let next = at + character_len(&value[at..]);
+                    let from = at + character_len(&value[at..]);
+                    let Some(next) = self.next_place(part, value, from) else { return false };
                     restart = Some((part, next));
                     (part_at, value_at) = (part, next);
                 }
                 _ => return false,
             }
+        }
+    }
+
+    /// Where from `from` on a part behind a `*` may begin.
+    fn next_place(&self, part: usize, value: &[u8], from: usize) -> Option<usize> {
+        match self.parts.get(part) {
+            Some(GlobPart::Sought(finder)) => finder.find(&value[from..]).map(|at| from + at),
+            _ => Some(from),
         }
     }
 }
@@ -141,6 +163,7 @@ impl GlobPart {
     fn matches_at(&self, value: &[u8]) -> Option<usize> {
         match self {
             Self::Literal(text) => value.starts_with(text).then_some(text.len()),
+            Self::Sought(finder) => value.starts_with(finder.needle()).then_some(finder.needle().len()),
             Self::AnyOne => (!value.is_empty()).then(|| character_len(value)),
             Self::Dash => DASHES.iter().find_map(|dash| {
                 let mut buffer = [0; 4];
@@ -154,12 +177,17 @@ impl GlobPart {
 
 /// Length in bytes of the first character; a byte that is not UTF-8 is a character by itself.
 fn character_len(value: &[u8]) -> usize {
+    if value.first().is_some_and(u8::is_ascii) {
+        return 1;
+    }
     let head = &value[..value.len().min(4)];
     head.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next()).map_or(1, char::len_utf8)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pattern(text: &str) -> TextPattern {
@@ -199,6 +227,40 @@ mod tests {
         check("*aab", "aaaab", true);
         check("?*?", "a", false);
         check("*??", "€", false);
+    }
+
+    /// The pattern by its definition: `*` tries every place.
+    fn matches_slowly(parts: &[char], value: &[u8]) -> bool {
+        let Some((part, rest)) = parts.split_first() else { return value.is_empty() };
+        let behind = |len: usize| value.get(len..).is_some_and(|value| matches_slowly(rest, value));
+        let has = |text: char| {
+            let mut buffer = [0; 4];
+            let text = text.encode_utf8(&mut buffer).as_bytes();
+            value.starts_with(text) && behind(text.len())
+        };
+        match part {
+            '*' => {
+                matches_slowly(rest, value)
+                    || !value.is_empty() && matches_slowly(parts, &value[character_len(value)..])
+            }
+            '?' => !value.is_empty() && behind(character_len(value)),
+            '~' => DASHES.iter().any(|dash| has(*dash)),
+            text => has(*text),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_glob_is_what_its_definition_says(
+            glob in "[ab\u{20ac}*?~]{0,8}",
+            value in prop::collection::vec(prop::sample::select(vec![
+                &b"a"[..], b"b", "\u{20ac}".as_bytes(), b"\xe2", b"\x82", b"-", "\u{2013}".as_bytes(), b"\xff",
+            ]), 0..12),
+        ) {
+            let value = value.concat();
+            let parts: Vec<char> = glob.chars().collect();
+            prop_assert_eq!(Glob::new(&pattern(&glob), true).matches(&value), matches_slowly(&parts, &value));
+        }
     }
 
     #[test]
