@@ -240,11 +240,30 @@ impl Reader<'_> {
         let mut record = first_record;
         let mut at = 0;
         while at < self.bytes.len() {
-            let len = memchr(b'\n', self.bytes.get(at..).unwrap_or_default());
-            let end = len.map_or(self.bytes.len(), |len| at + len);
-            self.line(at, end, record);
-            at = end + 1;
+            let read_to = self.head_of_line(at, record);
+            at = match self.bytes.get(read_to) {
+                Some(b'\n') => read_to + 1,
+                _ => {
+                    let len = memchr(b'\n', self.bytes.get(read_to..).unwrap_or_default());
+                    let end = len.map_or(self.bytes.len(), |len| read_to + len);
+                    self.line(read_to, end, record);
+                    end + 1
+                }
+            };
             record += 1;
+        }
+    }
+
+    /// Reads the object at the beginning of a line, if a sound one is there; returns where it ends.
+    /// Nearly always that is the end of the line, which so need not be searched for; the slow
+    /// twin does.
+    fn head_of_line(&mut self, begin: usize, record: u64) -> usize {
+        let bytes = self.bytes;
+        match bytes.get(begin) {
+            Some(b'{') if self.strings.are_marked() => {
+                self.object_in(bytes, true, begin, record).unwrap_or(begin)
+            }
+            _ => begin,
         }
     }
 
@@ -311,12 +330,25 @@ impl Reader<'_> {
     }
 
     fn object(&mut self, begin: usize, end: usize, record: u64) -> Result<usize, Fault> {
+        let bytes = self.bytes;
+        self.object_in(bytes.get(..end).unwrap_or_default(), false, begin, record)
+    }
+
+    /// Reads the object that begins at `begin` of `bytes`, what it has of the block. If it
+    /// `is_in_line` it ends before the next line break. Nothing is added for one that is damaged.
+    fn object_in(
+        &mut self,
+        bytes: &[u8],
+        is_in_line: bool,
+        begin: usize,
+        record: u64,
+    ) -> Result<usize, Fault> {
         let Decoder { names, record: seen, classes, path, .. } = &mut *self.decoder;
         seen.clear();
         path.clear();
-        let bytes = self.bytes.get(..end).unwrap_or_default();
         let mut parser =
             Parser::new(self.context, bytes, Some(&mut self.strings), names, seen, path, self.batch);
+        parser.is_in_line = is_in_line;
         let parsed = parser.record(begin);
         if parsed.is_err() {
             self.batch.abandon_event();

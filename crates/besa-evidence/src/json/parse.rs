@@ -37,6 +37,8 @@ pub(super) struct Parser<'a, 't> {
     /// Added to positions that are remembered.
     base: usize,
     at: usize,
+    /// Whether a line break ends the text.
+    pub(super) is_in_line: bool,
     names: &'a mut Names,
     record: &'a mut Record,
     /// Path of the object under way.
@@ -63,6 +65,7 @@ impl<'a, 't> Parser<'a, 't> {
             source: Source::Block,
             base: 0,
             at: 0,
+            is_in_line: false,
             names,
             record,
             path,
@@ -111,7 +114,10 @@ impl<'a, 't> Parser<'a, 't> {
 
     #[inline]
     fn skip_space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+        while let Some(byte @ (b' ' | b'\n' | b'\r' | b'\t')) = self.peek() {
+            if self.is_in_line && byte == b'\n' {
+                return;
+            }
             self.at += 1;
         }
     }

@@ -57,6 +57,11 @@ pub(super) struct Strings<'t> {
 }
 
 impl Strings<'_> {
+    /// Whether marks are used at all, as they are but in the slow twin.
+    pub(super) fn are_marked(&self) -> bool {
+        !self.store.is_off
+    }
+
     /// For the string whose opening quote stands at `open`: where it closes, and whether it holds
     /// escape sequences. `None` where it has to be read.
     #[inline]
