@@ -116,6 +116,27 @@ impl Read for Utf16Reader<'_> {
     }
 }
 
+/// Whether bytes are UTF-8, looked at stretch by stretch: logs are ASCII with a few characters
+/// beyond it, and stretches of ASCII are told many times faster than others.
+pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
+    const STRETCH_LEN: usize = 512;
+    let mut at = 0;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let stretch = rest.get(..STRETCH_LEN).unwrap_or(rest);
+        if stretch.is_ascii() {
+            at += stretch.len();
+            continue;
+        }
+        at += match std::str::from_utf8(stretch) {
+            Ok(_) => stretch.len(),
+            // A character goes on behind the stretch, and with it the next one begins.
+            Err(fault) if fault.error_len().is_none() && stretch.len() < rest.len() => fault.valid_up_to(),
+            Err(_) => return false,
+        };
+    }
+    true
+}
+
 /// Characters of Windows-1252 at 0x80 to 0x9F; the five unassigned bytes keep their Latin-1
 /// meaning (WHATWG Encoding, index windows-1252).
 const WINDOWS_1252: [char; 32] = [
@@ -139,6 +160,8 @@ pub(crate) fn to_utf8(bytes: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// One byte at a time, so that units and surrogates are torn between reads.
@@ -173,6 +196,23 @@ mod tests {
         let mut out = String::new();
         Utf16Reader::new(&mut Drip(b"a\0\x3d\xd8x"), Utf16::LittleEndian).read_to_string(&mut out).unwrap();
         assert_eq!(out, "a\u{fffd}\u{fffd}");
+    }
+
+    proptest! {
+        #[test]
+        fn utf8_is_told_by_stretches(
+            fill in 0..520_usize,
+            parts in prop::collection::vec((0..600_usize, prop::sample::select(vec![
+                "\u{e4}".as_bytes(), "\u{20ac}".as_bytes(), "\u{1f600}".as_bytes(), b"\xe2\x82", b"\xff", b"\x82", b"",
+            ]), 0..8_usize), 0..3),
+        ) {
+            let mut text = vec![b'x'; fill];
+            for (ascii, part, times) in parts {
+                text.extend(part.repeat(times));
+                text.resize(text.len() + ascii, b'y');
+            }
+            prop_assert_eq!(is_utf8(&text), std::str::from_utf8(&text).is_ok());
+        }
     }
 
     #[test]

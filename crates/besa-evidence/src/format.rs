@@ -93,9 +93,7 @@ pub fn decode(
     let recycled = batch.reset(origin, sequence, bytes);
     let position = Position { offset, first_record };
     let mut bytes = std::mem::take(&mut batch.bytes);
-    // ASCII, which most logs are, is told faster than UTF-8.
-    let is_text = || bytes.is_ascii() || std::str::from_utf8(&bytes).is_ok();
-    if !matches!(kind, Kind::Evtx) && !is_text() {
+    if !matches!(kind, Kind::Evtx) && !encodings::is_utf8(&bytes) {
         decoder.transcoded.clear();
         encodings::to_utf8(&bytes, &mut decoder.transcoded);
         std::mem::swap(&mut bytes, &mut decoder.transcoded);
