@@ -51,6 +51,8 @@ pub(crate) struct Compiler {
     known: HashMap<(Option<FieldId>, LeafKey), LeafId>,
     /// Per leaf its [`cost`]; `None` for one that looks at no value.
     costs: Vec<Option<u64>>,
+    /// Whether the item at hand is about one of [`OF_CLASS`].
+    is_of_class: bool,
 }
 
 impl Compiler {
@@ -108,6 +110,10 @@ impl Compiler {
 
     fn item(&mut self, item: &Item, names: &mut DictionaryBuilder) -> Result<Expr, String> {
         let field = item.field.as_deref().map(|name| names.intern(name));
+        self.is_of_class = item
+            .field
+            .as_deref()
+            .is_some_and(|name| OF_CLASS.iter().any(|each| name.eq_ignore_ascii_case(each)));
         let test = self.test(field, &item.test, names)?;
         Ok(if item.negated { Expr::Not(Box::new(test)) } else { test })
     }
@@ -139,7 +145,8 @@ impl Compiler {
         }
         let kind = key.1.compile()?;
         let id = LeafId(u32::try_from(self.program.leaves.len()).map_err(|_| "too many tests")?);
-        self.costs.push(kind.looks_at_value().then(|| cost(&kind)));
+        let floor = if self.is_of_class { OF_CLASS_COST_MIN } else { 0 };
+        self.costs.push(kind.looks_at_value().then(|| cost(&kind).max(floor)));
         self.program.leaves.push(Leaf { field, kind });
         self.known.insert(key, id);
         Ok(id)
@@ -196,7 +203,7 @@ fn rarest_first(expr: &Expr, costs: &[Option<u64>]) -> Expr {
 
 /// What stands in many values of ordinary logs, and so tells little of an event however long it is;
 /// what begins another stands behind it.
-const COMMONPLACES: [&[u8]; 24] = [
+const COMMONPLACES: [&[u8]; 26] = [
     br"\software\microsoft\windows\currentversion",
     br"\system\currentcontrolset",
     br"\program files (x86)\",
@@ -215,13 +222,18 @@ const COMMONPLACES: [&[u8]; 24] = [
     b"kernel32.dll",
     b"ntdll.dll",
     b"binary data",
+    b"powershell",
     b"dword (0x",
     b"0000",
     b".exe",
     b".dll",
+    b"false",
     b"valid",
     b"true",
 ];
+
+/// Fields that are nearly the same in all events of a class, because classes are told by them.
+const OF_CLASS: [&str; 3] = ["Channel", "EventID", "Provider_Name"];
 
 /// Length of a text without its commonplaces.
 fn telling_len(text: &[u8]) -> usize {
@@ -237,12 +249,25 @@ fn telling_len(text: &[u8]) -> usize {
     len
 }
 
+/// Cost at least of a test of one of [`OF_CLASS`]: as that of a text that tells nothing.
+const OF_CLASS_COST_MIN: u64 = 4_000;
+
+/// Whether a text is a decimal number, or a hexadecimal one with `0x`: an access mask, a port, a
+/// status; not a hash.
+fn is_number(text: &[u8]) -> bool {
+    match text.strip_prefix(b"0x") {
+        Some(digits) => !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit),
+        None => !text.is_empty() && text.iter().all(u8::is_ascii_digit),
+    }
+}
+
 /// How often a leaf may be expected to hold, as a relative weight: long literals are rare, short
 /// ones, commonplaces and numbers common, ranges and wildcards alone nearly always.
 fn cost(kind: &LeafKind) -> u64 {
     let literal = |text: &[u8]| 4_000_u64 / (telling_len(text) as u64 + 1).pow(2).min(4_000) + 1;
     match kind {
-        // An event id is a number or a short word: it says what nearly all events of a kind share.
+        // There are few numbers: one is met as often as a text of a third of its length.
+        LeafKind::Exact { text, .. } if is_number(text) => literal(&text[..text.len() / 3]) / 2 + 1,
         LeafKind::Exact { text, .. } => literal(text) / 2 + 1,
         LeafKind::Part { text, at, .. } if *at != PartAt::Anywhere => literal(text) * 3 / 4 + 1,
         LeafKind::Part { text, .. } => literal(text),
@@ -260,7 +285,7 @@ fn cost(kind: &LeafKind) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::telling_len;
+    use super::*;
 
     #[test]
     fn commonplaces_tell_nothing() {
@@ -272,5 +297,35 @@ mod tests {
         check(r"\windows\temp\a.exe", 6);
         check(r"\svchost.exe", 1);
         check("Valid", 0);
+        check(r"\powershell.exe", 1);
+    }
+
+    /// What a rule is triggered by, of these tests all of which must hold.
+    fn check_trigger(tests: &str, expected: &str) {
+        let rule = format!(
+            "title: t\nlogsource:\n  product: windows\ndetection:\n  a:\n{tests}\n  condition: a\nlevel: low\n"
+        );
+        let mut loader = besa_sigma::Loader::new(besa_sigma::Placeholders::default());
+        loader.add("rule.yml", rule.as_bytes());
+        let (set, mut names, mut compiler) =
+            (loader.finish(), DictionaryBuilder::default(), Compiler::default());
+        compiler.add(&set.rules[0], &mut names).unwrap();
+        let (program, names) = (compiler.finish(), names.build());
+        let trigger = program.rules[0].trigger.as_deref().unwrap();
+        let fields: Vec<&str> =
+            trigger.iter().filter_map(|id| Some(names.name(program.leaves[id.index()].field?))).collect();
+        assert_eq!(fields, [expected], "{tests}");
+    }
+
+    #[test]
+    fn a_rule_is_triggered_by_what_is_rare() {
+        check_trigger("    EventID: 5145\n    ShareName|endswith: C$", "ShareName");
+        check_trigger("    provider_name: MsiInstaller\n    Data|contains: 'msi'", "Data");
+        check_trigger("    GrantedAccess: '0x1400'\n    TargetImage|contains: Sysmon", "TargetImage");
+        check_trigger(
+            "    Image|endswith: '\\powershell.exe'\n    CommandLine|contains: ' -enc '",
+            "CommandLine",
+        );
+        check_trigger("    EventID: 1102", "EventID");
     }
 }
