@@ -12,7 +12,7 @@ use super::index::{Entry, FieldIndex, IndexScratch};
 use super::leaf::{Leaf, LeafId, LeafKind, field_ref_holds};
 use super::memo::{Key, Memo, VALUE_LEN_BYTES_MAX};
 use super::plan::{NO_MEMO, Plan, Shared, Slot};
-use super::program::{CompileError, Compiler, Expr, Program};
+use super::program::{CompileError, Compiler, Expr, Node, Program};
 use super::values::Values;
 use crate::intel::values::with_aliases;
 
@@ -181,7 +181,7 @@ impl SigmaMatcher {
         self.candidates(event, plan, state);
         for at in 0..state.candidates.len() {
             let rule = state.candidates[at];
-            if self.holds(&self.program.rules[rule as usize].rarest_first, event, plan, state) {
+            if self.holds(self.program.rules[rule as usize].root as usize, event, plan, state) {
                 matched.push(rule);
             }
         }
@@ -227,17 +227,41 @@ impl SigmaMatcher {
         }
     }
 
-    fn holds(&self, expr: &Expr, event: Event<'_>, plan: &Plan, state: &mut State) -> bool {
-        match expr {
-            Expr::All(members) => members.iter().all(|member| self.holds(member, event, plan, state)),
-            Expr::Any(members) => {
-                // Mostly what triggered the rule is one of them.
-                let is_known = |member: &Expr| matches!(member, Expr::Leaf(id) if state.is_known(*id));
-                members.iter().any(is_known)
-                    || members.iter().any(|member| self.holds(member, event, plan, state))
+    /// Whether the part of a condition at a position of the program's nodes holds.
+    fn holds(&self, at: usize, event: Event<'_>, plan: &Plan, state: &mut State) -> bool {
+        let program = &self.program;
+        match program.nodes[at] {
+            Node::Leaf(id) => self.leaf_holds(id, event, plan, state),
+            Node::Not => !self.holds(at + 1, event, plan, state),
+            Node::All { end } => {
+                let mut member = at + 1;
+                while member < end as usize {
+                    if !self.holds(member, event, plan, state) {
+                        return false;
+                    }
+                    member = program.end(member);
+                }
+                true
             }
-            Expr::Not(inner) => !self.holds(inner, event, plan, state),
-            Expr::Leaf(id) => self.leaf_holds(*id, event, plan, state),
+            Node::Any { end } => {
+                // Mostly what triggered the rule is one of them.
+                let members = &program.nodes[at + 1..end as usize];
+                let is_known = |node: &Node| match node {
+                    Node::Leaf(id) => Some(state.is_known(*id)),
+                    _ => None,
+                };
+                if members.iter().map_while(is_known).any(|is_known| is_known) {
+                    return true;
+                }
+                let mut member = at + 1;
+                while member < end as usize {
+                    if self.holds(member, event, plan, state) {
+                        return true;
+                    }
+                    member = program.end(member);
+                }
+                false
+            }
         }
     }
 

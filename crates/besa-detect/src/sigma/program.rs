@@ -22,14 +22,69 @@ pub struct CompileError {
 pub(crate) struct Program {
     pub(crate) leaves: Vec<Leaf>,
     pub(crate) rules: Vec<CompiledRule>,
+    /// Conditions of the rules as candidates are judged by them.
+    pub(crate) nodes: Vec<Node>,
+}
+
+/// A part of a condition, behind which its members stand one after the other. Boxed parts would be
+/// a wait for memory each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Node {
+    /// Each member holds; `end` is where the last of them ends.
+    All { end: u32 },
+    /// One member holds. Those that are leaves come first.
+    Any { end: u32 },
+    /// The only member does not hold.
+    Not,
+    /// A test.
+    Leaf(LeafId),
+}
+
+impl Program {
+    /// Where the node at a position ends, members included.
+    #[inline]
+    pub(crate) fn end(&self, at: usize) -> usize {
+        match self.nodes[at] {
+            Node::All { end } | Node::Any { end } => end as usize,
+            Node::Not => self.end(at + 1),
+            Node::Leaf(_) => at + 1,
+        }
+    }
+
+    /// Appends an expression.
+    fn flatten(&mut self, expr: &Expr) {
+        let at = self.nodes.len();
+        self.nodes.push(Node::Not);
+        let is_leaf = |member: &&Expr| matches!(member, Expr::Leaf(_));
+        match expr {
+            Expr::Leaf(id) => self.nodes[at] = Node::Leaf(*id),
+            Expr::Not(inner) => self.flatten(inner),
+            Expr::All(members) => {
+                members.iter().for_each(|member| self.flatten(member));
+                self.nodes[at] = Node::All { end: position(self.nodes.len()) };
+            }
+            Expr::Any(members) => {
+                members.iter().filter(is_leaf).for_each(|leaf| self.flatten(leaf));
+                let others = members.iter().filter(|member| !is_leaf(member));
+                others.for_each(|member| self.flatten(member));
+                self.nodes[at] = Node::Any { end: position(self.nodes.len()) };
+            }
+        }
+    }
+}
+
+/// Rules are limited to far fewer tests than 32 bits count.
+fn position(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 #[derive(Debug)]
 pub(crate) struct CompiledRule {
     pub(crate) logsource: Logsource,
     pub(crate) expr: Expr,
-    /// The same, flat, and of each conjunction first what is least likely to hold.
-    pub(crate) rarest_first: Expr,
+    /// Where the same begins in [`Program::nodes`], of each conjunction first what is least likely
+    /// to hold.
+    pub(crate) root: u32,
     /// Leaves one of which holds whenever the rule does. `None`: the rule can hold without any
     /// leaf that looks at a value, so it is evaluated for every event of its log source.
     pub(crate) trigger: Option<Box<[LeafId]>>,
@@ -62,13 +117,9 @@ impl Compiler {
         let failure = compiled.as_ref().err().cloned();
         let expr = compiled.unwrap_or_else(|_| Expr::Any(Box::new([])));
         let trigger = trigger(&expr, &self.costs).map(|(_, leaves)| leaves.into());
-        let rarest_first = rarest_first(&expr, &self.costs);
-        self.program.rules.push(CompiledRule {
-            logsource: rule.logsource.clone(),
-            expr,
-            rarest_first,
-            trigger,
-        });
+        let root = position(self.program.nodes.len());
+        self.program.flatten(&rarest_first(&expr, &self.costs));
+        self.program.rules.push(CompiledRule { logsource: rule.logsource.clone(), expr, root, trigger });
         failure.map_or(Ok(()), Err)
     }
 
