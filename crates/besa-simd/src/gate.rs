@@ -14,7 +14,7 @@
 //! # Soundness
 //! The only unsafe acts are loads of 16, 32 or 64 bytes from a reference to an array of 67 bytes
 //! (`WINDOW_LEN`), at most three bytes behind one of its four quarters, two halves or its
-//! beginning, which are inside it; and calls of functions that need instructions which a [`Level`]
+//! beginning, which are inside it, and of tables from references to arrays of 16 or 64 bytes; and calls of functions that need instructions which a [`Level`]
 //! stands for, after this machine was found to have that level.
 //!
 //! [`Gate::meets_scalar`] is the twin: it compares each literal at each place.
@@ -44,11 +44,13 @@ pub struct Gate {
     groups: [Vec<Keyed>; GROUPS],
 }
 
-/// Which groups have a key whose `n`th byte has that lower, and that upper half.
-#[derive(Clone, Copy, Debug, Default)]
+/// Which groups have a key whose `n`th byte has that lower, and that upper half; and whose `n`th
+/// byte has those lower six bits, for machines that look up by so many.
+#[derive(Clone, Copy, Debug)]
 struct Tables {
     lower: [[u8; 16]; KEY_LEN],
     upper: [[u8; 16]; KEY_LEN],
+    six: [[u8; 64]; KEY_LEN],
 }
 
 #[derive(Clone, Debug)]
@@ -104,7 +106,7 @@ impl Gate {
         let mut all: Vec<Keyed> = literals.iter().map(|literal| Keyed::new(literal)).collect();
         // Keys that are alike share their groups, so that a group's tables stay sparse.
         all.sort_by(|a, b| a.key().cmp(b.key()));
-        let mut gate = Self { level, tables: Tables::default(), groups: Default::default() };
+        let mut gate = Self { level, tables: Tables::EMPTY, groups: Default::default() };
         let count = all.len();
         for (number, keyed) in all.into_iter().enumerate() {
             let group = number * GROUPS / count;
@@ -210,18 +212,23 @@ fn rarity(byte: u8) -> u32 {
 }
 
 impl Tables {
+    const EMPTY: Self =
+        Self { lower: [[0; 16]; KEY_LEN], upper: [[0; 16]; KEY_LEN], six: [[0; 64]; KEY_LEN] };
+
     fn add(&mut self, key: &[u8], group: usize) {
         let bit = 1 << group;
-        for (number, (lower, upper)) in self.lower.iter_mut().zip(&mut self.upper).enumerate() {
+        let halves = self.lower.iter_mut().zip(&mut self.upper);
+        for (number, ((lower, upper), six)) in halves.zip(&mut self.six).enumerate() {
             match key.get(number) {
                 Some(byte) => {
                     for byte in [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()] {
                         lower[usize::from(byte & 0x0F)] |= bit;
                         upper[usize::from(byte >> 4)] |= bit;
+                        six[usize::from(byte & 0x3F)] |= bit;
                     }
                 }
                 // Behind a short key anything may stand.
-                None => lower.iter_mut().chain(upper).for_each(|entry| *entry |= bit),
+                None => lower.iter_mut().chain(upper).chain(six).for_each(|entry| *entry |= bit),
             }
         }
     }
@@ -274,7 +281,7 @@ mod x86 {
         gate.drive(text, |window| places_avx2(&gate.tables, window))
     }
 
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi")]
     fn meets_avx512(gate: &Gate, text: &[u8]) -> Met {
         gate.drive(text, |window| places_avx512(&gate.tables, window))
     }
@@ -335,7 +342,9 @@ mod x86 {
         places
     }
 
-    #[target_feature(enable = "avx512f,avx512bw")]
+    /// One look-up by six bits in place of two by four: a place is a candidate in vain where `0` to
+    /// `9` stand for `p` to `y` and signs for other letters.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     #[inline]
     fn places_avx512(tables: &Tables, window: &[u8; WINDOW_LEN]) -> Places {
         let mut places = Places::default();
@@ -343,12 +352,9 @@ mod x86 {
         for number in (0..KEY_LEN).rev() {
             // SAFETY: at most 3 + 64 = 67 bytes, the window's length.
             let bytes = unsafe { _mm512_loadu_si512(window.as_ptr().add(number).cast()) };
-            let half = _mm512_set1_epi8(0x0F);
-            let wide = |halves: &[u8; 16]| _mm512_broadcast_i32x4(table(halves));
-            let lower = _mm512_shuffle_epi8(wide(&tables.lower[number]), _mm512_and_si512(bytes, half));
-            let high = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), half);
-            let upper = _mm512_shuffle_epi8(wide(&tables.upper[number]), high);
-            groups = _mm512_and_si512(groups, _mm512_and_si512(lower, upper));
+            // SAFETY: the table is 64 bytes.
+            let six = unsafe { _mm512_loadu_si512(tables.six[number].as_ptr().cast()) };
+            groups = _mm512_and_si512(groups, _mm512_permutexvar_epi8(bytes, six));
             if number == 0 {
                 places.has_high = _mm512_movepi8_mask(bytes) != 0;
             }

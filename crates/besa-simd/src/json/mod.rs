@@ -80,7 +80,7 @@ pub enum Level {
     Sse42,
     /// x86-64-v3: AVX2, BMI.
     Avx2,
-    /// x86-64-v4 and VBMI2 (Intel since Ice Lake, AMD since Zen 4).
+    /// x86-64-v4, VBMI and VBMI2 (Intel since Ice Lake, AMD since Zen 4).
     Avx512,
 }
 
