@@ -46,10 +46,20 @@ struct State {
     /// Per slot of the plan, keywords last: all of its tests have been answered.
     answered: Vec<u32>,
     candidates: Vec<u32>,
+    due: Vec<Due>,
     values: Values,
     memo: Memo,
     index: IndexScratch,
     entries: Vec<Entry>,
+}
+
+/// A value that is about to be looked up.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    /// Position among the event's fields.
+    field: u32,
+    slot: u32,
+    hash: u64,
 }
 
 impl State {
@@ -80,29 +90,25 @@ impl State {
         self.leaf[id.index()] == self.round
     }
 
-    /// Fills `entries` with the tests of an index that a value passes.
+    /// Fills `entries` with the tests of an index that a value passes; `hash` is the key's.
     #[inline]
-    fn look(&mut self, program: &Program, index: &FieldIndex, memo: u16, value: Value<'_>) {
+    fn look(&mut self, program: &Program, index: &FieldIndex, key: Key<'_>, hash: u64) {
         self.entries.clear();
-        if memo == NO_MEMO {
-            return index.passing(value, &program.leaves, &mut self.index, &mut self.entries);
+        if key.slot == NO_MEMO {
+            return index.passing(key.value, &program.leaves, &mut self.index, &mut self.entries);
         }
-        let key = Key { slot: memo, value };
-        if let Some(known) = self.memo.get(key) {
+        if let Some(known) = self.memo.get_at(key, hash) {
             return self.entries.extend_from_slice(known);
         }
-        index.passing(value, &program.leaves, &mut self.index, &mut self.entries);
-        self.memo.put(key, &self.entries);
+        index.passing(key.value, &program.leaves, &mut self.index, &mut self.entries);
+        self.memo.put_at(key, hash, &self.entries);
     }
 
     /// Notes the rules that a value triggers.
     #[inline]
-    fn trigger(&mut self, program: &Program, slot: &Slot, value: Value<'_>) {
+    fn trigger(&mut self, program: &Program, slot: &Slot, value: Value<'_>, hash: u64) {
         let triggers = &*slot.triggers;
-        if !is_comparable(value.kind) {
-            return;
-        }
-        self.look(program, &triggers.index, triggers.memo, value);
+        self.look(program, &triggers.index, Key { slot: slot.memo, value }, hash);
         for entry in &self.entries {
             self.leaf[triggers.index.leaves[*entry as usize].index()] = self.round;
             for rule in triggers.of(*entry) {
@@ -211,10 +217,21 @@ impl SigmaMatcher {
     /// Notes every rule that may hold.
     fn candidates(&self, event: Event<'_>, plan: &Plan, state: &mut State) {
         state.candidates.extend_from_slice(&plan.always);
-        for field in event.raw_fields() {
-            if let Some(slot) = plan.hot_slot(field.name) {
-                state.trigger(&self.program, &plan.fields[slot], event.value(field));
+        let fields = event.raw_fields();
+        state.due.clear();
+        for (at, field) in (0_u32..).zip(fields) {
+            if let Some(number) = plan.hot_slot(field.name)
+                && is_comparable(field.kind)
+            {
+                let hash = state.memo.hash(Key { slot: plan.fields[number].memo, value: event.value(field) });
+                state.memo.touch(hash);
+                state.due.push(Due { field: at, slot: number as u32, hash });
             }
+        }
+        for at in 0..state.due.len() {
+            let Due { field, slot, hash } = state.due[at];
+            let value = event.value(&fields[field as usize]);
+            state.trigger(&self.program, &plan.fields[slot as usize], value, hash);
         }
         let Some(keywords) = &plan.keywords else { return };
         if keywords.triggers.index.is_empty()
@@ -222,8 +239,10 @@ impl SigmaMatcher {
         {
             return;
         }
-        for field in event.raw_fields() {
-            state.trigger(&self.program, keywords, event.value(field));
+        for field in fields.iter().filter(|field| is_comparable(field.kind)) {
+            let value = event.value(field);
+            let hash = state.memo.hash(Key { slot: keywords.memo, value });
+            state.trigger(&self.program, keywords, value, hash);
         }
     }
 
@@ -330,7 +349,8 @@ impl SigmaMatcher {
         let (index, memo) = slot.all(&self.program.leaves);
         for each in event.raw_fields() {
             if field.is_none_or(|name| name == each.name) && is_comparable(each.kind) {
-                state.look(&self.program, index, memo, event.value(each));
+                let key = Key { slot: memo, value: event.value(each) };
+                state.look(&self.program, index, key, state.memo.hash(key));
                 let State { leaf, entries, round, .. } = state;
                 entries.iter().for_each(|entry| leaf[index.leaves[*entry as usize].index()] = *round);
             }
@@ -439,8 +459,8 @@ impl SigmaTriggers<'_> {
         let Some(slot) = self.cell.get().and_then(|plan| plan.fields.get(slot as usize)) else {
             return false;
         };
-        let value = Value { kind: ValueKind::Text, bytes: text };
-        self.state.look(&self.matcher.program, &slot.triggers.index, slot.triggers.memo, value);
+        let key = Key { slot: slot.memo, value: Value { kind: ValueKind::Text, bytes: text } };
+        self.state.look(&self.matcher.program, &slot.triggers.index, key, self.state.memo.hash(key));
         !self.state.entries.is_empty()
     }
 }

@@ -97,13 +97,32 @@ impl Memo {
     /// The entries that the value passed when it was last seen.
     #[inline]
     pub(crate) fn get(&self, key: Key<'_>) -> Option<&[Entry]> {
+        self.get_at(key, self.hash(key))
+    }
+
+    /// The same, for whoever has the key's hash.
+    #[inline]
+    pub(crate) fn get_at(&self, key: Key<'_>, hash: u64) -> Option<&[Entry]> {
         if key.value.bytes.len() > VALUE_LEN_BYTES_MAX {
             return None;
         }
-        let hash = self.hash(key);
         let places = self.places.get(set_of(hash))?;
         let may_be = |place: &&Place| place.0 as u16 == tag(hash);
         places.iter().filter(may_be).find_map(|place| self.results(*place, key))
+    }
+
+    /// Reads what [`Memo::get_at`] is about to read of a key with this hash. Whoever has several keys
+    /// does so for each of them first, and waits for memory once and not for each.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u64) {
+        let Some(places) = self.places.get(set_of(hash)) else { return };
+        let likely = places.iter().fold(
+            0,
+            |likely, place| {
+                if place.0 as u16 == tag(hash) { place.0 >> 16 } else { likely }
+            },
+        );
+        std::hint::black_box(self.values.from(likely).and_then(<[u8]>::first).copied());
     }
 
     /// The results behind a place, if it is this key's.
@@ -122,6 +141,11 @@ impl Memo {
 
     /// Remembers what a value passed.
     pub(crate) fn put(&mut self, key: Key<'_>, entries: &[Entry]) {
+        self.put_at(key, self.hash(key), entries);
+    }
+
+    /// The same, for whoever has the key's hash.
+    pub(crate) fn put_at(&mut self, key: Key<'_>, hash: u64, entries: &[Entry]) {
         if key.value.bytes.len() > VALUE_LEN_BYTES_MAX || entries.len() > RESULTS_MAX {
             return;
         }
@@ -142,14 +166,17 @@ impl Memo {
         let at = self.values.begin(HEAD_LEN + key.value.bytes.len());
         self.values.push(&head.to_bytes());
         self.values.push(key.value.bytes);
-        let hash = self.hash(key);
         let places = &mut self.places[set_of(hash)];
         places.rotate_right(1);
         places[0] = Place(at << 16 | u64::from(tag(hash)));
     }
 
+    /// Of a value that is short enough to be remembered; any other has one that is of no use.
     #[inline]
-    fn hash(&self, key: Key<'_>) -> u64 {
+    pub(crate) fn hash(&self, key: Key<'_>) -> u64 {
+        if key.value.bytes.len() > VALUE_LEN_BYTES_MAX {
+            return 0;
+        }
         let mut hasher = self.seed.build_hasher();
         hasher.write_u32(u32::from(key.slot) << 1 | u32::from(key.is_escaped()));
         hasher.write(key.value.bytes);
@@ -230,6 +257,7 @@ mod tests {
             let kind = if number % 2 == 0 { ValueKind::JsonText } else { ValueKind::Text };
             let key = Key { slot, value: Value { kind, bytes: text.as_bytes() } };
             let expected: Vec<Entry> = (0..number % 4).map(|entry| number + entry).collect();
+            memo.touch(memo.hash(key));
             match memo.get(key) {
                 Some(known) => {
                     hits += 1;

@@ -40,6 +40,8 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) triggers: Arc<Triggers>,
+    /// Number of the triggers for the memo's keys.
+    pub(crate) memo: u16,
     /// All tests, compiled when a rule first asks for one of them.
     all: Arc<All>,
 }
@@ -48,7 +50,7 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 pub(crate) struct Triggers {
     pub(crate) index: FieldIndex,
-    pub(crate) memo: u16,
+    memo: u16,
     /// Per entry of the index, the end of its rules in `rules`.
     ends: Vec<u32>,
     rules: Vec<u32>,
@@ -101,7 +103,7 @@ impl Known {
                 made
             }
         };
-        Slot { triggers, all }
+        Slot { memo: triggers.memo, triggers, all }
     }
 }
 
