@@ -23,7 +23,7 @@ use crate::archive::Writer;
 use crate::codec::page::PageWriter;
 use crate::entry::{Day, FileEntry, FileNumber, RunEntry, Source};
 use crate::error::{Error, Result};
-use crate::index::{FileIndexer, Observe};
+use crate::index::{FileIndexer, Observe, RunDraft};
 use crate::manifest::Action;
 use crate::runs::Tended;
 use crate::store::{Store, digest};
@@ -68,12 +68,6 @@ pub struct Receipt {
     pub index_bytes: u64,
 }
 
-/// A file that is written and not yet in the manifest.
-struct Sealed {
-    file: FileEntry,
-    run: Option<RunEntry>,
-}
-
 /// Pieces under construction, and files that wait for their commit.
 pub(crate) struct Pieces {
     store: Store,
@@ -85,7 +79,11 @@ pub(crate) struct Pieces {
     names: Names,
     hasher: RandomState,
     pages: PageWriter,
-    sealed: Vec<Sealed>,
+    /// Files and runs that are written and not yet in the manifest.
+    sealed: Vec<FileEntry>,
+    runs: Vec<RunEntry>,
+    /// Of sealed files, what no run says yet.
+    draft: RunDraft,
     /// Distinguishes this writer's files: version of the manifest it began with, a number.
     session: u64,
     next_file: u64,
@@ -208,6 +206,8 @@ impl Pieces {
             hasher: RandomState::default(),
             pages: PageWriter::new(options.level)?,
             sealed: Vec::new(),
+            runs: Vec::new(),
+            draft: RunDraft::default(),
             session: 0,
             next_file: 0,
             serial: 0,
@@ -327,9 +327,14 @@ impl Pieces {
             added: now.0,
         };
         self.store.put(&file.path, bytes)?;
-        let run = piece.indexer.map(|indexer| indexer.finish(file.groups.len()));
-        let run = run.map(|bytes| self.put_run(&name, bytes, vec![number])).transpose()?;
-        self.sealed.push(Sealed { file, run });
+        if let Some(indexer) = piece.indexer {
+            let keys = indexer.keys(file.groups.len());
+            if !self.draft.has_room_for(&keys) {
+                self.write_run()?;
+            }
+            self.draft.add(number, keys);
+        }
+        self.sealed.push(file);
         Ok(())
     }
 
@@ -339,50 +344,46 @@ impl Pieces {
         format!("{:010}-{:05}-{}", self.session, self.serial, sha256.get(..12).unwrap_or_default())
     }
 
-    fn put_run(&self, name: &str, bytes: Vec<u8>, files: Vec<FileNumber>) -> Result<RunEntry> {
-        let path = format!("index/{name}.run");
-        let observes = self.observe.as_ref().map_or(0, |observe| observe.version());
-        let run = RunEntry { path, files, bytes: bytes.len() as u64, sha256: digest(&bytes), observes };
+    /// Writes what the draft holds as a run.
+    fn write_run(&mut self) -> Result<()> {
+        let Some(observes) = self.observe.as_ref().map(|observe| observe.version()) else { return Ok(()) };
+        let (files, bytes) = std::mem::take(&mut self.draft).finish();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let sha256 = digest(&bytes);
+        let path = format!("index/{}.run", self.name(&sha256));
+        let run = RunEntry { path, files, bytes: bytes.len() as u64, sha256, observes };
         self.store.put(&run.path, bytes)?;
-        Ok(run)
+        self.runs.push(run);
+        Ok(())
     }
 
     /// Seals everything and makes it durable; what is left to do is to commit the actions.
     pub(crate) fn finish(&mut self, now: Timestamp) -> Result<(Vec<Action>, Receipt)> {
         self.seal_all(now)?;
-        let paths: Vec<&str> = self
-            .sealed
-            .iter()
-            .flat_map(|sealed| {
-                [Some(sealed.file.path.as_str()), sealed.run.as_ref().map(|run| run.path.as_str())]
-            })
-            .flatten()
-            .collect();
+        self.write_run()?;
+        let files = self.sealed.iter().map(|file| file.path.as_str());
+        let paths: Vec<&str> = files.chain(self.runs.iter().map(|run| run.path.as_str())).collect();
         if !paths.is_empty() {
             self.store.persist(&paths)?;
         }
-        let mut receipt = Receipt::default();
-        let mut actions = Vec::with_capacity(self.sealed.len() * 2);
-        for Sealed { file, run } in self.sealed.drain(..) {
-            receipt.events += file.rows;
-            receipt.files += 1;
-            receipt.bytes += file.bytes;
-            actions.push(Action::Add(file));
-            if let Some(run) = run {
-                receipt.index_bytes += run.bytes;
-                actions.push(Action::AddRun(run));
-            }
-        }
-        Ok((actions, receipt))
+        let receipt = Receipt {
+            version: 0,
+            events: self.sealed.iter().map(|file| file.rows).sum(),
+            files: self.sealed.len() as u64,
+            bytes: self.sealed.iter().map(|file| file.bytes).sum(),
+            index_bytes: self.runs.iter().map(|run| run.bytes).sum(),
+        };
+        let files = self.sealed.drain(..).map(Action::Add);
+        Ok((files.chain(self.runs.drain(..).map(Action::AddRun)).collect(), receipt))
     }
 
     pub(crate) fn discard(&self) {
-        for Sealed { file, run } in &self.sealed {
+        let files = self.sealed.iter().map(|file| file.path.as_str());
+        for path in files.chain(self.runs.iter().map(|run| run.path.as_str())) {
             // What stays is an orphan, which the next writer collects.
-            let _ = self.store.delete(&file.path);
-            if let Some(run) = run {
-                let _ = self.store.delete(&run.path);
-            }
+            let _ = self.store.delete(path);
         }
     }
 }

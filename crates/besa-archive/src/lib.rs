@@ -3,7 +3,7 @@
 //! ```text
 //! Batch ─▶ Ingest: one piece for each partition (UTC day × log source)
 //!            └▶ data/day=2022-07-15/source=windows-sysmon-process_creation~1a2b3c4d/<name>.parquet
-//!               index/<name>.run             an index run for each data file, merged 64 to 1
+//!               index/<name>.run             an index run for the files of each flush, merged 64 to 1
 //!               manifest/<version>.zst       what the archive holds: created if absent = commit
 //! Archive::look_up ─▶ row groups that can hold a value
 //! Archive::scan, Reader ─▶ Batch, rebuilt as it was read from the evidence ─▶ the caller's visitor

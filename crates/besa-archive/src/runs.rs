@@ -1,9 +1,10 @@
 //! Which index runs there are, which files they cover, and what they say.
 //!
 //! ```text
-//! flush ─▶ a run for each data file (tier 0) ─64 of a tier─▶ one run (next tier) ─▶ …
+//! flush ─▶ a run for its data files ─64 of a tier─▶ one run (next tier) ─▶ …
 //! ```
-//! So a year of hourly files has some 60 runs at each of three tiers, and a look-up opens those
+//! A tier is the logarithm of the number of files. So a year of files that came one by one each hour has
+//! some 60 runs at each of three tiers, and a look-up opens those
 //! and no data file.
 //!
 //! Invariants:

@@ -1,4 +1,4 @@
-//! The run of one data file from the values of its fields: what the writer asks for.
+//! The keys of one data file from the values of its fields: what the writer asks for.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,8 +6,9 @@ use std::sync::Arc;
 use besa_event::LogSource;
 use besa_event::sieve::{Sieve as TextSieve, Words};
 
+use super::draft::{FileKeys, RunDraft};
 use super::key::{self, Observed};
-use super::run::RunWriter;
+use crate::entry::FileNumber;
 
 /// Finds the observables in a value of a field; whoever knows what indicators are held against
 /// gives it.
@@ -132,24 +133,17 @@ impl FileIndexer {
         }
     }
 
-    /// The run of a file with so many row groups.
-    pub(crate) fn finish(mut self, groups: usize) -> Vec<u8> {
+    /// What was found in a file with so many row groups.
+    pub(crate) fn keys(mut self, groups: usize) -> FileKeys {
         self.settle();
-        let mut out = Vec::new();
-        let mut writer = RunWriter::new(&mut out, vec![u8::try_from(groups).unwrap_or(u8::MAX)]);
-        let mut written = Ok(());
-        let mut units = Vec::new();
-        for same in self.pairs.chunk_by(|one, other| one >> 6 == other >> 6) {
-            units.clear();
-            units.extend(same.iter().map(|pair| (pair & 63) as u32));
-            let key = same.first().map_or(0, |pair| pair >> 6);
-            written = written.and_then(|()| writer.push(key, &units));
-        }
-        let incomplete: &[u32] = if self.incomplete { &[0] } else { &[] };
-        // Memory takes every write; should that ever change, no bytes are no run and are noticed.
-        if written.and_then(|()| writer.finish(incomplete)).is_err() {
-            out.clear();
-        }
-        out
+        let groups = u8::try_from(groups).unwrap_or(u8::MAX);
+        FileKeys { pairs: self.pairs, groups, incomplete: self.incomplete }
+    }
+
+    /// The run of that file alone.
+    pub(crate) fn finish(self, groups: usize) -> Vec<u8> {
+        let mut draft = RunDraft::default();
+        draft.add(FileNumber::default(), self.keys(groups));
+        draft.finish().1
     }
 }

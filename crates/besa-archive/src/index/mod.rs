@@ -22,6 +22,7 @@
 
 mod bits;
 mod build;
+mod draft;
 mod fuse;
 pub mod key;
 mod run;
@@ -32,6 +33,7 @@ mod tests;
 
 pub(crate) use build::FileIndexer;
 pub use build::{Observe, ObserveWork, Sought};
+pub(crate) use draft::RunDraft;
 pub use key::Observed;
 pub(crate) use run::with_directory;
 pub use run::{IndexError, ReadAt, Run, RunWriter, merge};

@@ -6,7 +6,7 @@
 //! meta:    files u32 · row groups of each u8 · incomplete files u32, each u32
 //!          segments u32, each: blocks u32 · filter length u32 · checksum u32
 //!          blocks u32, each: first key 6 B · length u32 · checksum u32
-//! trailer: offset of meta u64 · keys u64 · length of meta u32 · checksum u32 · "besarun1"
+//! trailer: offset of meta u64 · keys u64 · length of meta u32 · checksum u32 · "besarun2"
 //!
 //! block:   keys u16 · low bits u8 · first key 6 B · bytes of upper u16 · low parts · upper · sets
 //! ```
@@ -14,6 +14,9 @@
 //! lower bits packed, the upper part in unary (bit `upper + position` set). A set is the row
 //! groups of a key, numbered through over all files, in the code of `bits.rs`; one after another
 //! in the order of the keys. A checksum is the lower half of the stable hash of `key.rs`.
+//!
+//! A run that ends in `besarun1` has other keys and is not asked; its files are searched without
+//! it until `besa archive compact` makes it anew.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -26,7 +29,9 @@ use super::bits::{BitReader, BitWriter};
 use super::fuse;
 use super::key::{KEYS_END, hash};
 
-const MAGIC: &[u8; 8] = b"besarun1";
+const MAGIC: &[u8; 8] = b"besarun2";
+/// Of runs with longer keys.
+const MAGIC_BEFORE: &[u8; 8] = b"besarun1";
 const TRAILER: usize = 32;
 pub(super) const BLOCK_KEYS: usize = 512;
 /// A block ends when its sets have so many bytes.
@@ -43,6 +48,9 @@ pub enum IndexError {
     /// The bytes are not what was written.
     #[error("index run is damaged: {0}")]
     Damaged(&'static str),
+    /// It was written before keys became shorter.
+    #[error("index run is of an older format and is not asked; `besa archive compact` makes it anew")]
+    Older,
 }
 
 /// Bytes at a place: of memory, a file, an object in a store.
@@ -323,6 +331,9 @@ impl<R: ReadAt> Run<R> {
         let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap_or_default());
         let (meta_at, keys) = (word(fields.take(8)?), word(fields.take(8)?));
         let (meta_len, sum) = (fields.u32()?, fields.u32()?);
+        if fields.0 == MAGIC_BEFORE {
+            return Err(IndexError::Older);
+        }
         if fields.0 != MAGIC || meta_at.checked_add(meta_len.into()) != Some(end) {
             return Err(IndexError::Damaged("the trailer is not a run's"));
         }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::entry::FileNumber;
 
 #[derive(Debug)]
 struct Addresses;
@@ -159,4 +160,48 @@ fn sizes_and_filters() {
     let asked = Asked::new(strangers.iter().map(|value| (Kind::Domain, value.as_slice())));
     let searched = run.search(&asked, &mut |_, _| panic!("a stranger was found")).unwrap();
     assert!(searched.filters > 0 && searched.blocks < 20, "{searched:?}");
+}
+
+/// A run of an older format has other keys: it is refused, whatever it holds.
+#[test]
+fn a_run_of_an_older_format_is_refused() {
+    let mut bytes = runs_of(&[(0, 0, true, 7)], 1)[0].to_vec();
+    let last = bytes.len() - 1;
+    bytes[last] = b'1';
+    let opened = Run::open(Bytes::from(bytes), last as u64 + 1);
+    assert!(matches!(opened, Err(IndexError::Older)), "{opened:?}");
+}
+
+proptest! {
+    /// The run of several files is to the byte the one that their own runs are merged to.
+    #[test]
+    fn files_share_a_run_as_if_merged(
+        rows in prop::collection::vec((0_u8..5, 0_u8..64, any::<bool>(), 0_u32..300), 0..400),
+        incomplete in 0_usize..6,
+    ) {
+        let mut draft = RunDraft::default();
+        let mut alone = Vec::new();
+        for file in 0..5 {
+            let keys = || {
+                let mut indexer = indexer();
+                for row in rows.iter().filter(|row| row.0 == file) {
+                    indexer.field(row.1, &[if row.2 { "ip" } else { "host" }]);
+                    indexer.value(&bytes_of(row));
+                }
+                if usize::from(file) == incomplete {
+                    indexer.field(64, &["host"]);
+                }
+                indexer.keys(64)
+            };
+            let keys_of_it = keys();
+            prop_assert!(draft.has_room_for(&keys_of_it));
+            draft.add(FileNumber(file.into()), keys_of_it);
+            let mut own = RunDraft::default();
+            own.add(FileNumber(file.into()), keys());
+            alone.push(Bytes::from(own.finish().1));
+        }
+        let (files, bytes) = draft.finish();
+        prop_assert_eq!(files, (0..5).map(FileNumber).collect::<Vec<_>>());
+        prop_assert_eq!(Bytes::from(bytes), merged(&alone, &|_, _| true).unwrap());
+    }
 }
