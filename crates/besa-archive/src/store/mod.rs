@@ -7,9 +7,10 @@
 
 mod local;
 mod remote;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -172,23 +173,11 @@ impl Store {
         Ok(Blob { store: self.clone(), path: path.to_owned(), file, len })
     }
 
-    /// Lengths of objects. A bucket is listed for them, since a request for each would take far
-    /// longer.
+    /// Lengths of data files, in the order of the paths.
     pub(crate) fn lengths(&self, paths: &[&str]) -> Vec<Result<u64>> {
         match &*self.0 {
             Kind::Local(local) => paths.iter().map(|path| local.len(path)).collect(),
-            Kind::Remote(_) if paths.is_empty() => Vec::new(),
-            Kind::Remote(remote) => {
-                let listed = remote.list("data");
-                let known: Result<HashMap<&str, u64>, &Error> = listed
-                    .as_ref()
-                    .map(|all| all.iter().map(|object| (object.path.as_str(), object.bytes)).collect());
-                let len = |path: &&str| match &known {
-                    Ok(known) => known.get(path).copied().ok_or_else(|| Error::Missing((*path).to_owned())),
-                    Err(error) => Err(Error::store(*path, error)),
-                };
-                paths.iter().map(len).collect()
-            }
+            Kind::Remote(remote) => remote.lengths(paths),
         }
     }
 

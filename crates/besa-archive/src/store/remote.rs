@@ -4,13 +4,14 @@
 //! condition (`If-None-Match: *`, which S3 has since 2024). One thread of a small runtime waits
 //! for the network.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::{
@@ -23,6 +24,13 @@ use crate::error::{Error, Result};
 
 /// Bytes of a part of an upload. S3 takes 10,000 parts of at least 5 MiB.
 const PART_LEN_BYTES: usize = 8 << 20;
+
+/// Objects that are asked for one by one rather than listed, at most.
+const ASKED_ALONE_MAX: usize = 32;
+/// Requests that are under way at the same time.
+const REQUESTS_MAX: usize = 16;
+/// Objects of one answer to a listing.
+const LISTED_AT_ONCE: usize = 1_000;
 
 pub(super) struct Remote {
     store: Arc<dyn ObjectStore>,
@@ -172,6 +180,82 @@ impl Remote {
     pub(super) fn len(&self, path: &str) -> Result<u64> {
         let at = self.at(path);
         self.wait(path, async { self.store.head(&at).await.map(|found| found.size) })
+    }
+
+    /// Lengths of objects in the folder `data`, in the order of the paths.
+    ///
+    /// Few are asked for one by one, many by listings, all of them at the same time. A listing names
+    /// objects in the order of their paths, a thousand in an answer, so that each may begin before its
+    /// own share of the paths and end behind it. What a store without that order does not show there
+    /// is asked for once more.
+    pub(super) fn lengths(&self, paths: &[&str]) -> Vec<Result<u64>> {
+        let mut sorted = paths.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut known = HashMap::new();
+        if sorted.len() > ASKED_ALONE_MAX {
+            match self.wait("data", self.list_shares(&sorted)) {
+                Ok(found) => known = found,
+                Err(error) => return paths.iter().map(|path| Err(Error::store(*path, &error))).collect(),
+            }
+        }
+        let rest: Vec<&str> = sorted.into_iter().filter(|path| !known.contains_key(*path)).collect();
+        if rest.len() > ASKED_ALONE_MAX * REQUESTS_MAX {
+            let listed = self.list("data").unwrap_or_default();
+            known.extend(listed.into_iter().map(|object| (object.path, object.bytes)));
+        } else {
+            for (path, len) in rest.iter().zip(self.heads(&rest)) {
+                match len {
+                    Ok(len) => drop(known.insert((*path).to_owned(), len)),
+                    Err(Error::Missing(_)) => {}
+                    Err(error) => return paths.iter().map(|path| Err(Error::store(*path, &error))).collect(),
+                }
+            }
+        }
+        let len = |path: &&str| known.get(*path).copied().ok_or_else(|| Error::Missing((*path).to_owned()));
+        paths.iter().map(len).collect()
+    }
+
+    fn heads(&self, paths: &[&str]) -> Vec<Result<u64>> {
+        let asked = paths.iter().map(|path| (*path, self.at(path)));
+        let answers = stream::iter(asked.map(|(path, at)| async move {
+            match self.store.head(&at).await {
+                Ok(found) => Ok(found.size),
+                Err(object_store::Error::NotFound { .. }) => Err(Error::Missing(path.to_owned())),
+                Err(error) => Err(Error::store(path, error)),
+            }
+        }));
+        let all = async { Ok(answers.buffered(REQUESTS_MAX).collect::<Vec<_>>().await) };
+        self.wait("data", all).unwrap_or_default()
+    }
+
+    /// Lengths by path of what listings show of these paths, which are sorted.
+    async fn list_shares(&self, sorted: &[&str]) -> object_store::Result<HashMap<String, u64>> {
+        let shares = (sorted.len() / LISTED_AT_ONCE).clamp(1, REQUESTS_MAX);
+        let folder = self.at("data");
+        let before = |path: &str| self.at(path.get(..path.len().saturating_sub(1)).unwrap_or_default());
+        let listings = sorted.chunks(sorted.len().div_ceil(shares).max(1)).map(|share| {
+            let first = share.first().map(|path| before(path)).unwrap_or_default();
+            let last = share.last().map(|path| self.at(path)).unwrap_or_default();
+            let mut objects = self.store.list_with_offset(Some(&folder), &first);
+            async move {
+                let mut found = Vec::new();
+                while let Some(object) = objects.try_next().await? {
+                    if object.location > last {
+                        break;
+                    }
+                    found.push(object);
+                }
+                Ok::<_, object_store::Error>(found)
+            }
+        });
+        let found: Vec<Vec<_>> = stream::iter(listings).buffer_unordered(REQUESTS_MAX).try_collect().await?;
+        let own = self.prefix.as_ref();
+        let known = found.into_iter().flatten().filter_map(|object| {
+            let path = object.location.as_ref().strip_prefix(own)?.trim_start_matches('/').to_owned();
+            Some((path, object.size))
+        });
+        Ok(known.collect())
     }
 
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
