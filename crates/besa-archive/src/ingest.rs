@@ -1,7 +1,8 @@
 //! Streaming ingest: batches in, durable commits out.
 //!
 //! ```text
-//! append ─▶ piece of the event's partition ─full, or memory is short─▶ data file (not yet visible)
+//! append ─▶ piece of the event's partition ─full, or memory is short─▶ threads encode and write a
+//!           data file (not yet visible)
 //! flush  ─▶ all pieces to files, all files synced, one manifest version: acknowledged
 //! ```
 //!
@@ -10,35 +11,36 @@
 //!   files that no manifest names; the next writer collects them.
 //! - Memory is bounded by [`IngestOptions::memory`] whatever the number of partitions: beyond it
 //!   row groups are encoded early, and pieces written out.
-//! - Deterministic: the same batches with the same options give the same files.
+//! - Deterministic: the same batches with the same options give the same files, whatever the number
+//!   of threads.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use besa_event::{Batch, Dictionary, LogSource, LogSourceId, LogSources, Timestamp};
-use foldhash::fast::RandomState;
+use besa_event::{Batch, Dictionary, Event, LogSource, LogSourceId, LogSources, Timestamp};
 
 use crate::archive::Writer;
-use crate::codec::page::PageWriter;
 use crate::entry::{Day, FileEntry, FileNumber, RunEntry, Source};
 use crate::error::{Error, Result};
+use crate::hands::{Hands, Made, Name, Task};
 use crate::index::{FileIndexer, Observe, RunDraft};
 use crate::manifest::Action;
 use crate::runs::Tended;
 use crate::store::{Store, digest};
-use crate::write::file::assemble;
-use crate::write::names::{NAMES_MAX, Names};
-use crate::write::piece::Piece;
+use crate::write::names::NAMES_MAX;
+use crate::write::piece::{Kit, Piece};
 
 /// Bytes from which ending a row group is better than closing its file.
-const GROUP_WORTH_ENDING: usize = 4 << 20;
+const GROUP_WORTH_ENDING: usize = 1 << 20;
 
 /// How an ingest works.
 #[derive(Clone, Copy, Debug)]
 pub struct IngestOptions {
-    /// Bytes that pieces may hold together.
+    /// Bytes that pieces may hold together, those that are being encoded included.
     pub memory: usize,
+    /// Threads that encode and write; with none, who appends does it.
+    pub threads: usize,
     /// zstd level of the columns.
     pub level: i32,
     /// Age in ns after which [`Ingest::is_due`] says so.
@@ -49,7 +51,7 @@ pub struct IngestOptions {
 
 impl Default for IngestOptions {
     fn default() -> Self {
-        Self { memory: 96 << 20, level: 1, age: 10 * 1_000_000_000, events: 1 << 20 }
+        Self { memory: 96 << 20, threads: 0, level: 1, age: 10 * 1_000_000_000, events: 1 << 20 }
     }
 }
 
@@ -70,31 +72,33 @@ pub struct Receipt {
 
 /// Pieces under construction, and files that wait for their commit.
 pub(crate) struct Pieces {
-    store: Store,
+    hands: Hands,
     observe: Option<Arc<dyn Observe>>,
     options: IngestOptions,
     /// By number of the partition.
     open: Vec<Option<Piece>>,
+    /// Bytes of all open pieces.
+    open_weight: usize,
     partitions: BTreeMap<(Day, Source), usize>,
-    names: Names,
-    hasher: RandomState,
-    pages: PageWriter,
+    kit: Kit,
     /// Files and runs that are written and not yet in the manifest.
     sealed: Vec<FileEntry>,
     runs: Vec<RunEntry>,
-    /// Of sealed files, what no run says yet.
+    /// Of sealed files, what no run says yet; and what is large enough to be written.
     draft: RunDraft,
+    drafts_due: Vec<RunDraft>,
+    store: Store,
     /// Distinguishes this writer's files: version of the manifest it began with, a number.
     session: u64,
     next_file: u64,
     serial: u64,
-    weight: usize,
 }
 
 /// See the module. Holds the archive's write lock.
 pub struct Ingest {
-    writer: Writer,
+    // Dropped first: its threads write, for which the lock is held.
     pieces: Pieces,
+    writer: Writer,
     events: u64,
     oldest: Option<Timestamp>,
     /// Numbers of the partitions that the batch under way has met.
@@ -189,29 +193,30 @@ impl Ingest {
     }
 
     /// Gives up what was appended since the last flush and deletes its files.
-    pub fn discard(self) {
+    pub fn discard(mut self) {
         self.pieces.discard();
     }
 }
 
 impl Pieces {
     pub(crate) fn new(writer: &Writer, options: IngestOptions) -> Result<Self> {
+        let store = writer.store().clone();
         let mut pieces = Self {
-            store: writer.store().clone(),
+            hands: Hands::new(store.clone(), options.level, options.threads)?,
             observe: writer.observe().cloned(),
             options,
             open: Vec::new(),
+            open_weight: 0,
             partitions: BTreeMap::new(),
-            names: Names::default(),
-            hasher: RandomState::default(),
-            pages: PageWriter::new(options.level)?,
+            kit: Kit::default(),
             sealed: Vec::new(),
             runs: Vec::new(),
             draft: RunDraft::default(),
+            drafts_due: Vec::new(),
+            store,
             session: 0,
             next_file: 0,
             serial: 0,
-            weight: 0,
         };
         pieces.restart(writer);
         Ok(pieces)
@@ -223,7 +228,7 @@ impl Pieces {
     }
 
     pub(crate) fn start_batch(&mut self) {
-        self.names.start_batch();
+        self.kit.names.start_batch();
     }
 
     /// The number of a partition; it holds until the end of the batch.
@@ -245,7 +250,7 @@ impl Pieces {
     pub(crate) fn push(
         &mut self,
         partition: usize,
-        event: besa_event::Event<'_>,
+        event: Event<'_>,
         dictionary: &Dictionary,
         now: Timestamp,
     ) -> Result<()> {
@@ -253,11 +258,33 @@ impl Pieces {
             return Err(Error::Invalid("a partition that is not open".to_owned()));
         };
         let before = piece.weight();
-        piece.push(event, dictionary, &mut self.names, &self.hasher);
+        piece.push(event, dictionary, &mut self.kit);
+        self.open_weight = (self.open_weight + piece.weight()).saturating_sub(before);
         if piece.group_is_full() {
-            piece.end_group(&self.names, &mut self.pages)?;
+            self.end_group(partition)?;
+            self.close_if_full(partition, now)?;
         }
-        self.weight = (self.weight + piece.weight()).saturating_sub(before);
+        Ok(())
+    }
+
+    /// Gives the row group under way of a piece away to be encoded.
+    fn end_group(&mut self, partition: usize) -> Result<()> {
+        let Some(Some(piece)) = self.open.get_mut(partition) else { return Ok(()) };
+        let before = piece.weight();
+        let ending = piece.end_group(&self.kit.names);
+        self.open_weight = (self.open_weight + piece.weight()).saturating_sub(before);
+        match ending {
+            Some(ending) => {
+                let weight = ending.weight();
+                self.give(Task::Group(partition, Box::new(ending)), weight)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Closes a piece that has enough for a file, and opens the next one.
+    fn close_if_full(&mut self, partition: usize, now: Timestamp) -> Result<()> {
+        let Some(Some(piece)) = self.open.get(partition) else { return Ok(()) };
         if piece.is_full() {
             let (day, source) = (piece.day, piece.source.clone());
             self.seal(partition, now)?;
@@ -269,24 +296,27 @@ impl Pieces {
     /// Makes memory fit its bound: ends the row group of the largest piece, or writes the piece out
     /// if it has little to be encoded.
     pub(crate) fn bound(&mut self, now: Timestamp) -> Result<()> {
-        while self.weight > self.options.memory {
+        let memory = self.options.memory;
+        // A quarter is for what is being encoded.
+        while self.open_weight > memory / 4 * 3 {
             let open = self.open.iter().enumerate();
             let weights = open.filter_map(|(number, piece)| Some((piece.as_ref()?.weight(), number)));
-            let Some((before, largest)) = weights.max() else { return Ok(()) };
-            let Some(Some(piece)) = self.open.get_mut(largest) else { return Ok(()) };
+            let Some((_, largest)) = weights.max() else { break };
+            let Some(Some(piece)) = self.open.get(largest) else { break };
             if piece.group_weight() < GROUP_WORTH_ENDING {
                 self.seal(largest, now)?;
                 continue;
             }
-            piece.end_group(&self.names, &mut self.pages)?;
-            self.weight = (self.weight + piece.weight()).saturating_sub(before);
-            if piece.is_full() {
+            self.end_group(largest)?;
+            let is_full = matches!(self.open.get(largest), Some(Some(piece)) if piece.is_full());
+            if is_full {
                 self.seal(largest, now)?;
             }
         }
-        if self.names.len() > NAMES_MAX {
+        while self.open_weight + self.hands.weight() + self.kit.spare.weight() > memory && self.take()? {}
+        if self.kit.names.len() > NAMES_MAX {
             self.seal_all(now)?;
-            self.names = Names::default();
+            self.kit = Kit::default();
         }
         Ok(())
     }
@@ -299,70 +329,79 @@ impl Pieces {
         Ok(())
     }
 
-    /// Writes one piece as a data file with its run.
+    /// Gives one piece away to become a data file.
     fn seal(&mut self, partition: usize, now: Timestamp) -> Result<()> {
+        while matches!(self.open.get(partition), Some(Some(piece)) if piece.is_awaiting()) && self.take()? {}
         let Some(mut piece) = self.open.get_mut(partition).and_then(Option::take) else { return Ok(()) };
-        self.weight = self.weight.saturating_sub(piece.weight());
+        let weight = piece.weight();
+        self.open_weight = self.open_weight.saturating_sub(weight);
         if piece.len() == 0 {
             return Ok(());
         }
-        piece.end_group(&self.names, &mut self.pages)?;
-        let groups = piece.groups.iter().map(|group| group.entry).collect::<Vec<_>>();
-        let rows = piece.len();
-        let bytes = assemble(&mut piece, &mut self.pages)?;
-        let sha256 = digest(&bytes);
-        let name = self.name(&sha256);
-        let path = format!("data/day={}/source={}/{name}.parquet", piece.day, slug(&piece.source));
+        let last = piece.end_group(&self.kit.names).map(Box::new);
+        let folder = format!("data/day={}/source={}", piece.day, slug(&piece.source));
         let number = FileNumber(self.next_file);
         self.next_file += 1;
-        let file = FileEntry {
-            number,
-            path,
-            day: piece.day,
-            source: piece.source,
-            rows,
-            bytes: bytes.len() as u64,
-            sha256,
-            groups,
-            added: now.0,
-        };
-        self.store.put(&file.path, bytes)?;
-        if let Some(indexer) = piece.indexer {
-            let keys = indexer.keys(file.groups.len());
-            if !self.draft.has_room_for(&keys) {
-                self.write_run()?;
-            }
-            self.draft.add(number, keys);
-        }
-        self.sealed.push(file);
-        Ok(())
+        let name = self.name();
+        self.give(Task::File { piece: Box::new(piece), last, number, name, folder, added: now }, weight)
     }
 
-    /// Names are never given twice: by the manifest's version, a counter, and the content.
-    fn name(&mut self, sha256: &str) -> String {
+    fn name(&mut self) -> Name {
         self.serial += 1;
-        format!("{:010}-{:05}-{}", self.session, self.serial, sha256.get(..12).unwrap_or_default())
+        Name { session: self.session, serial: self.serial }
     }
 
-    /// Writes what the draft holds as a run.
-    fn write_run(&mut self) -> Result<()> {
-        let Some(observes) = self.observe.as_ref().map(|observe| observe.version()) else { return Ok(()) };
-        let (files, bytes) = std::mem::take(&mut self.draft).finish();
-        if files.is_empty() {
-            return Ok(());
+    /// Gives a task away, and before it the runs that are due.
+    fn give(&mut self, task: Task, weight: usize) -> Result<()> {
+        while self.hands.are_full() && self.take()? {}
+        for draft in std::mem::take(&mut self.drafts_due) {
+            self.give_run(draft);
         }
-        let sha256 = digest(&bytes);
-        let path = format!("index/{}.run", self.name(&sha256));
-        let run = RunEntry { path, files, bytes: bytes.len() as u64, sha256, observes };
-        self.store.put(&run.path, bytes)?;
-        self.runs.push(run);
+        self.hands.give(task, weight);
         Ok(())
+    }
+
+    fn give_run(&mut self, draft: RunDraft) {
+        let Some(observes) = self.observe.as_ref().map(|observe| observe.version()) else { return };
+        let (name, weight) = (self.name(), draft.weight());
+        self.hands.give(Task::Run { draft, name, observes }, weight);
+    }
+
+    /// Takes what came of the oldest task; tells whether there was one.
+    fn take(&mut self) -> Result<bool> {
+        let Some(made) = self.hands.take() else { return Ok(false) };
+        match made? {
+            Made::Group(partition, mut ended) => {
+                self.kit.spare.put(std::mem::take(&mut ended.spare));
+                if let Some(Some(piece)) = self.open.get_mut(partition) {
+                    let before = piece.weight();
+                    piece.take(*ended);
+                    self.open_weight = (self.open_weight + piece.weight()).saturating_sub(before);
+                }
+            }
+            Made::File { entry, keys, spare } => {
+                self.kit.spare.put(spare);
+                if let Some(keys) = keys {
+                    if !self.draft.has_room_for(&keys) {
+                        self.drafts_due.push(std::mem::take(&mut self.draft));
+                    }
+                    self.draft.add(entry.number, keys);
+                }
+                self.sealed.push(entry);
+            }
+            Made::Run(run) => self.runs.push(run),
+        }
+        Ok(true)
     }
 
     /// Seals everything and makes it durable; what is left to do is to commit the actions.
     pub(crate) fn finish(&mut self, now: Timestamp) -> Result<(Vec<Action>, Receipt)> {
         self.seal_all(now)?;
-        self.write_run()?;
+        while self.take()? {}
+        let last = std::mem::take(&mut self.draft);
+        let drafts = std::mem::take(&mut self.drafts_due).into_iter().chain([last]);
+        drafts.filter(|draft| !draft.is_empty()).for_each(|draft| self.give_run(draft));
+        while self.take()? {}
         let files = self.sealed.iter().map(|file| file.path.as_str());
         let paths: Vec<&str> = files.chain(self.runs.iter().map(|run| run.path.as_str())).collect();
         if !paths.is_empty() {
@@ -379,7 +418,15 @@ impl Pieces {
         Ok((files.chain(self.runs.drain(..).map(Action::AddRun)).collect(), receipt))
     }
 
-    pub(crate) fn discard(&self) {
+    /// Deletes what was written since the last flush.
+    pub(crate) fn discard(&mut self) {
+        while let Some(made) = self.hands.take() {
+            match made {
+                Ok(Made::File { entry, .. }) => self.sealed.push(entry),
+                Ok(Made::Run(run)) => self.runs.push(run),
+                _ => {}
+            }
+        }
         let files = self.sealed.iter().map(|file| file.path.as_str());
         for path in files.chain(self.runs.iter().map(|run| run.path.as_str())) {
             // What stays is an orphan, which the next writer collects.

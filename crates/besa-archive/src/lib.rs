@@ -30,6 +30,7 @@ mod archive;
 mod codec;
 mod entry;
 mod error;
+mod hands;
 pub mod index;
 mod ingest;
 mod maintain;

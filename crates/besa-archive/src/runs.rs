@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use besa_event::{Dictionary, LogSource, LogSources, Timestamp};
-use foldhash::fast::RandomState;
 
 use crate::archive::{Archive, Writer};
 use crate::entry::{FileEntry, FileNumber, RunEntry};
@@ -30,7 +29,7 @@ use crate::maintain::read_file;
 use crate::manifest::{Action, Manifest};
 use crate::store::{Blob, Store, digest};
 use crate::write::names::{NAMES_MAX, Names};
-use crate::write::piece::Piece;
+use crate::write::piece::{Kit, Piece};
 
 /// Runs of a tier that make one of the next.
 const TIER: usize = 64;
@@ -276,18 +275,18 @@ fn open_run(
 fn index_file(archive: &Archive, file: &FileEntry, observe: &Arc<dyn Observe>) -> Result<Vec<u8>> {
     let indexer = FileIndexer::new(Arc::clone(observe), LogSource::from(&file.source));
     let mut piece = Piece::new(file.day, file.source.clone(), Some(indexer));
-    let (mut names, hasher) = (Names::default(), RandomState::default());
+    let mut kit = Kit::default();
     let sources = LogSources::new();
     read_file(archive, file, &sources, &mut |dictionary: &Dictionary, batch| {
         match batch {
             Some(batch) => {
-                names.start_batch();
-                batch.events().for_each(|event| piece.push(event, dictionary, &mut names, &hasher));
+                kit.names.start_batch();
+                batch.events().for_each(|event| piece.push(event, dictionary, &mut kit));
             }
             None => {
-                piece.end_group_indexed(&names);
-                if names.len() > NAMES_MAX {
-                    names = Names::default();
+                piece.end_group_indexed(&kit.names);
+                if kit.names.len() > NAMES_MAX {
+                    kit.names = Names::default();
                     piece.forget_names();
                 }
             }

@@ -85,10 +85,8 @@ pub fn json_escape(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether the inside of a JSON string is how [`json_escape`] writes its text, so that it can be told
-/// from the text: UTF-8, nothing escaped in another way, nothing bare that has to be escaped.
-#[must_use]
-pub fn json_is_canonical(inside: &[u8]) -> bool {
+/// The slow twin of [`json_unescape_checked`]'s answer, and what it falls back on.
+fn json_is_canonical(inside: &[u8]) -> bool {
     let mut rest = inside;
     while let Some(at) = memchr(b'\\', rest) {
         let (before, escape) = rest.split_at(at);
@@ -100,6 +98,34 @@ pub fn json_is_canonical(inside: &[u8]) -> bool {
     }
     // Escapes are ASCII: what stands between them is UTF-8 exactly if all of it is.
     !has_bare(rest) && std::str::from_utf8(inside).is_ok()
+}
+
+/// The same, and whether the inside is how [`json_escape`] writes its text, so that it can be told from
+/// the text: UTF-8, nothing escaped in another way, nothing bare that has to be escaped.
+#[must_use]
+pub fn json_unescape_checked(inside: &[u8], out: &mut Vec<u8>) -> bool {
+    let (start, mut rest, mut bare) = (out.len(), inside, false);
+    while let Some(at) = memchr(b'\\', rest) {
+        let (before, escape) = rest.split_at(at);
+        let plain = match escape.get(1) {
+            Some(byte @ (b'"' | b'\\')) => *byte,
+            Some(b'n') => b'\n',
+            Some(b'r') => b'\r',
+            Some(b't') => b'\t',
+            // Whatever is rarer goes the long way.
+            _ => {
+                out.truncate(start);
+                json_unescape(inside, out);
+                return json_is_canonical(inside);
+            }
+        };
+        bare |= has_bare(before);
+        out.extend_from_slice(before);
+        out.push(plain);
+        rest = escape.get(2..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    !bare && !has_bare(rest) && std::str::from_utf8(inside).is_ok()
 }
 
 /// Length of the escape at the start, 0 if it is not the one that is written.
@@ -145,6 +171,9 @@ mod tests {
             json_unescape(&inside, &mut text);
             json_escape(&text, &mut back);
             prop_assert_eq!(json_is_canonical(&inside), back == inside, "{}", inside.escape_ascii());
+            let mut both = b"before".to_vec();
+            prop_assert_eq!(json_unescape_checked(&inside, &mut both), back == inside, "{}", inside.escape_ascii());
+            prop_assert_eq!(&both[6..], &text);
         }
     }
 

@@ -48,6 +48,6 @@ mod time;
 pub use batch::{Batch, Event, Field, FieldView, Head, Keep, Span, Value, ValueKind};
 pub use block::{Block, Defect, Origin, Place};
 pub use dictionary::{Dictionary, DictionaryBuilder, FieldId};
-pub use json_text::{json_escape, json_is_canonical, json_unescape};
+pub use json_text::{json_escape, json_unescape, json_unescape_checked};
 pub use logsource::{LogSource, LogSourceId, LogSources, aliases_of};
 pub use time::{Civil, EventTime, Precision, Timestamp, Zone, parse_month};

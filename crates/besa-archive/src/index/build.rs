@@ -97,14 +97,31 @@ impl FileIndexer {
 
     /// Bytes held.
     pub(crate) fn weight(&self) -> usize {
-        self.pairs.len() * size_of::<u64>()
+        self.pairs.capacity() * size_of::<u64>()
     }
 
-    /// The values that follow are of this field and row group (0 to 63).
-    pub(crate) fn field(&mut self, row_group: u8, names: &[&str]) {
+    /// Another one for values of the same file.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::new(Arc::clone(&self.observe), self.class.clone())
+    }
+
+    /// Takes over what another one found in the same file.
+    pub(crate) fn absorb(&mut self, mut other: Self) {
+        self.incomplete |= other.incomplete;
+        self.pairs.append(&mut other.pairs);
+        self.settle();
+    }
+
+    /// The ways in which values of a field of these names are looked at.
+    pub(crate) fn ways(&self, names: &[&str]) -> Vec<u32> {
+        self.observe.ways(&self.class, names)
+    }
+
+    /// The values that follow are looked at in these ways and stand in this row group (0 to 63).
+    pub(crate) fn look(&mut self, row_group: u8, ways: Vec<u32>) {
         self.incomplete |= row_group > 63;
         self.row_group = row_group;
-        self.ways = self.observe.ways(&self.class, names);
+        self.ways = ways;
     }
 
     /// A distinct value.
@@ -126,11 +143,13 @@ impl FileIndexer {
     fn settle(&mut self) {
         self.pairs.sort_unstable();
         self.pairs.dedup();
-        self.distinct = self.pairs.len();
-        if self.distinct > PAIRS_MAX {
+        if self.pairs.len() > PAIRS_MAX {
             self.incomplete = true;
-            (self.pairs, self.distinct) = (Vec::new(), 0);
         }
+        if self.incomplete {
+            self.pairs = Vec::new();
+        }
+        self.distinct = self.pairs.len();
     }
 
     /// What was found in a file with so many row groups.

@@ -42,6 +42,16 @@ impl RunDraft {
                 && self.pairs.len() + keys.pairs.len() <= PAIRS_ENOUGH)
     }
 
+    /// Bytes held.
+    pub(crate) fn weight(&self) -> usize {
+        self.pairs.capacity() * size_of::<u64>()
+    }
+
+    /// Whether it covers no file.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// Adds a file.
     pub(crate) fn add(&mut self, file: FileNumber, keys: FileKeys) {
         let base = self.units as u64;

@@ -33,7 +33,7 @@ mod tests;
 
 pub(crate) use build::FileIndexer;
 pub use build::{Observe, ObserveWork, Sought};
-pub(crate) use draft::RunDraft;
+pub(crate) use draft::{FileKeys, RunDraft};
 pub use key::Observed;
 pub(crate) use run::with_directory;
 pub use run::{IndexError, ReadAt, Run, RunWriter, merge};

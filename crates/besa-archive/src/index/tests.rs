@@ -54,7 +54,10 @@ fn runs_of(rows: &[Row], files: u8) -> Vec<Bytes> {
         .map(|file| {
             let mut indexer = indexer();
             for row in rows.iter().filter(|row| row.0 == file) {
-                indexer.field(row.1, &[if row.2 { "ip" } else { "host" }]);
+                {
+                    let ways = indexer.ways(&[if row.2 { "ip" } else { "host" }]);
+                    indexer.look(row.1, ways);
+                }
                 indexer.value(&bytes_of(row));
             }
             Bytes::from(indexer.finish(64))
@@ -143,7 +146,10 @@ fn sizes_and_filters() {
             for number in 0..40_000_u32 {
                 let value = (200_000_f64.powf(next())) as u32;
                 if number % 2_500 == 0 {
-                    indexer.field((number / 2_500) as u8, &["host"]);
+                    {
+                        let ways = indexer.ways(&["host"]);
+                        indexer.look((number / 2_500) as u8, ways);
+                    }
                 }
                 indexer.value(&bytes_of(&(0, 0, false, value)));
             }
@@ -185,11 +191,11 @@ proptest! {
             let keys = || {
                 let mut indexer = indexer();
                 for row in rows.iter().filter(|row| row.0 == file) {
-                    indexer.field(row.1, &[if row.2 { "ip" } else { "host" }]);
+                    { let ways = indexer.ways(&[if row.2 { "ip" } else { "host" }]); indexer.look(row.1, ways); }
                     indexer.value(&bytes_of(row));
                 }
                 if usize::from(file) == incomplete {
-                    indexer.field(64, &["host"]);
+                    { let ways = indexer.ways(&["host"]); indexer.look(64, ways); }
                 }
                 indexer.keys(64)
             };

@@ -40,16 +40,19 @@ const OWN: [(&str, ColumnType); 9] = [
     (MORE, ColumnType::Bytes),
 ];
 
-/// The bytes of the file. All row groups of the piece must have been ended.
+/// The bytes of the file, of all row groups that the piece took.
 pub(crate) fn assemble(piece: &mut Piece, pages: &mut PageWriter) -> Result<Vec<u8>> {
     let groups = std::mem::take(&mut piece.groups);
-    write(&groups, piece, pages).map_err(|error| Error::Invalid(format!("cannot write Parquet: {error}")))
+    write(groups, piece, pages).map_err(|error| Error::Invalid(format!("cannot write Parquet: {error}")))
 }
 
-fn write(groups: &[Group], piece: &Piece, pages: &mut PageWriter) -> Result<Vec<u8>, ParquetError> {
+fn write(groups: Vec<Group>, piece: &Piece, pages: &mut PageWriter) -> Result<Vec<u8>, ParquetError> {
     // Columns in the order of their names, so that the order of the evidence does not show.
-    let mut order: Vec<usize> = (0..piece.columns_named.len()).collect();
-    order.retain(|column| groups.iter().any(|group| group.fields.iter().any(|(have, _)| have == column)));
+    let mut used = vec![false; piece.columns_named.len()];
+    for (column, _) in groups.iter().flat_map(|group| &group.fields) {
+        used.get_mut(*column).into_iter().for_each(|used| *used = true);
+    }
+    let mut order: Vec<usize> = (0..used.len()).filter(|column| used.get(*column) == Some(&true)).collect();
     order.sort_by_cached_key(|column| piece.columns_named.get(*column).map(|name| name.to_ascii_lowercase()));
     let names = order.iter().filter_map(|column| piece.columns_named.get(*column));
     let mut writer =
@@ -59,17 +62,22 @@ fn write(groups: &[Group], piece: &Piece, pages: &mut PageWriter) -> Result<Vec<
         let mut descriptors = descriptors.into_iter();
         let mut out = writer.next_row_group()?;
         let rows = group.entry.rows as usize;
-        let own =
-            OWN.iter().map(|(name, _)| group.own.iter().find(|(have, ..)| have == name).map(|own| &own.2));
-        let fields =
-            order.iter().map(|column| group.fields.iter().find(|(have, _)| have == column).map(|f| &f.1));
+        let mut fields: Vec<Option<Chunk>> = used.iter().map(|_| None).collect();
+        for (column, chunk) in group.fields {
+            if let Some(place) = fields.get_mut(column) {
+                *place = Some(chunk);
+            }
+        }
+        let mut own = group.own;
+        let own = OWN.iter().map(|(name, _)| {
+            let at = own.iter().position(|(have, ..)| have == name)?;
+            Some(own.swap_remove(at).2)
+        });
+        let fields = order.iter().map(|column| fields.get_mut(*column).and_then(Option::take));
         for chunk in own.chain(fields) {
             let descriptor =
                 descriptors.next().ok_or_else(|| ParquetError::General("too many columns".into()))?;
-            match chunk {
-                Some(chunk) => append(&mut out, descriptor, chunk)?,
-                None => append(&mut out, descriptor, &empty(rows, pages)?)?,
-            }
+            append(&mut out, descriptor, chunk.map_or_else(|| empty(rows, pages), Ok)?)?;
         }
         out.close()?;
     }
@@ -84,7 +92,7 @@ fn empty(rows: usize, pages: &mut PageWriter) -> Result<Chunk, ParquetError> {
 fn append(
     out: &mut parquet::file::writer::SerializedRowGroupWriter<'_, Vec<u8>>,
     descriptor: ColumnDescPtr,
-    chunk: &Chunk,
+    chunk: Chunk,
 ) -> Result<(), ParquetError> {
     let encodings = match chunk.coding {
         Coding::Dictionary => vec![Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY],
@@ -113,7 +121,7 @@ fn append(
         column_index: None,
         offset_index: None,
     };
-    out.append_column(&Bytes::copy_from_slice(&chunk.bytes), close)
+    out.append_column(&Bytes::from(chunk.bytes), close)
 }
 
 fn properties(day: Day, source: &Source) -> Arc<WriterProperties> {

@@ -8,7 +8,7 @@
 //! - A file has at most [`COLUMNS_MAX`] columns of fields; further names go into the overflow, so
 //!   that a stranger's names cost bytes and no columns.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use besa_event::{Dictionary, Event, EventTime, Field, ValueKind};
 use foldhash::fast::RandomState;
@@ -16,7 +16,7 @@ use foldhash::fast::RandomState;
 use super::column::Column;
 use super::names::Names;
 use crate::codec::layout::{self, Layout, LayoutField, Place, Raw};
-use crate::codec::page::{Chunk, PageWriter};
+use crate::codec::page::{Chunk, Distinct, PageWriter};
 use crate::codec::varint;
 use crate::entry::Day;
 use crate::entry::{GroupEntry, Source};
@@ -33,6 +33,8 @@ pub(crate) const GROUPS_MAX: usize = 64;
 pub(crate) const FILE_BYTES_MAX: usize = 48 << 20;
 /// Columns of fields of a file, at most.
 pub(crate) const COLUMNS_MAX: usize = 400;
+/// Bytes of an event beside its columns: its time and number.
+const ROW_WEIGHT: usize = 48;
 /// Layouts of a row group from which it is asked whether the raw record is worth taking apart.
 const LAYOUTS_TRIED: usize = 256;
 
@@ -64,8 +66,100 @@ pub(crate) enum ColumnType {
 pub(crate) struct Group {
     pub(crate) entry: GroupEntry,
     pub(crate) own: Vec<(&'static str, ColumnType, Chunk)>,
-    /// Position of the column in the piece's names, chunk.
+    /// Position of the column in the piece's names, chunk; ascending.
     pub(crate) fields: Vec<(usize, Chunk)>,
+}
+
+impl Group {
+    fn encoded_len(&self) -> usize {
+        self.own.iter().map(|(_, _, chunk)| chunk.bytes.len()).sum::<usize>()
+            + self.fields.iter().map(|(_, chunk)| chunk.bytes.len()).sum::<usize>()
+    }
+}
+
+/// What all pieces of a writer share.
+#[derive(Default)]
+pub(crate) struct Kit {
+    pub(crate) names: Names,
+    pub(crate) spare: Spare,
+    hasher: RandomState,
+}
+
+/// Columns that were used, for reuse: most are small, and there are many.
+#[derive(Default)]
+pub(crate) struct Spare {
+    columns: Vec<Column>,
+    weight: usize,
+}
+
+/// A larger column is given back to the system: whoever gets it next may need little.
+const SPARE_COLUMN_MAX: usize = 4 << 10;
+/// Bytes of spare columns, at most.
+const SPARE_MAX: usize = 4 << 20;
+
+impl Spare {
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    pub(crate) fn put(&mut self, columns: Vec<Column>) {
+        for column in columns {
+            if self.weight + column.weight() <= SPARE_MAX {
+                self.weight += column.weight();
+                self.columns.push(column);
+            }
+        }
+    }
+
+    /// An empty column; `grown` gets the bytes that it holds.
+    fn take(&mut self, grown: &mut usize) -> Column {
+        let column = self.columns.pop().unwrap_or_default();
+        self.weight -= column.weight();
+        *grown += column.weight();
+        column
+    }
+}
+
+/// A row group under way.
+#[derive(Default)]
+struct Draft {
+    rows: usize,
+    /// Bytes that columns hold.
+    weight: usize,
+    /// By position in the piece's names.
+    columns: Vec<Column>,
+    /// Values in the overflow, for the index alone, by number of the name.
+    extra: BTreeMap<u32, Column>,
+    /// Pairs of names' numbers: a field, and a second name that was given to its value.
+    twins: Vec<(u32, u32)>,
+    times: Vec<Option<i64>>,
+    records: Vec<Option<i64>>,
+    precisions: Column,
+    zones: Column,
+    hosts: Column,
+    origins: Column,
+    layouts: Column,
+    layouts_encoded: Vec<Vec<u8>>,
+    raws: Column,
+    mores: Column,
+}
+
+/// A row group that is complete and not yet encoded; what is needed for that.
+pub(crate) struct Ending {
+    draft: Draft,
+    /// Ways in which the index looks at the values of columns, by position, and of what is in the
+    /// overflow, by number.
+    ways: Vec<(usize, Vec<u32>)>,
+    ways_of_extra: Vec<(u32, Vec<u32>)>,
+    group: u8,
+    indexer: Option<FileIndexer>,
+}
+
+/// What came of it.
+pub(crate) struct Ended {
+    group: Group,
+    indexer: Option<FileIndexer>,
+    pub(crate) spare: Vec<Column>,
 }
 
 /// See the module.
@@ -77,28 +171,12 @@ pub(crate) struct Piece {
     pub(crate) columns_named: Vec<String>,
     pub(crate) indexer: Option<FileIndexer>,
     encoded_len: usize,
-    /// Row groups that the index was told.
-    groups_told: u8,
-    /// Pairs of names' numbers: a field, and a second name that was given to its value.
-    twins: Vec<(u32, u32)>,
+    /// Row groups that were begun before the one under way, and events in them.
+    groups_before: u8,
+    rows_before: u64,
     /// Position + 1 of a column by the number of its name.
     column_of: Vec<u16>,
-    rows: usize,
-    weight_fixed: usize,
-    weight_columns: usize,
-    columns: Vec<Column>,
-    /// Values in the overflow, for the index alone, by number of the name.
-    extra: HashMap<u32, Column>,
-    times: Vec<Option<i64>>,
-    records: Vec<Option<i64>>,
-    precisions: Column,
-    zones: Column,
-    hosts: Column,
-    origins: Column,
-    layouts: Column,
-    layouts_encoded: Vec<Vec<u8>>,
-    raws: Column,
-    mores: Column,
+    draft: Draft,
     takes_raw_apart: bool,
     scratch: Scratch,
 }
@@ -124,74 +202,59 @@ impl Piece {
             columns_named: Vec::new(),
             indexer,
             encoded_len: 0,
-            groups_told: 0,
-            twins: Vec::new(),
+            groups_before: 0,
+            rows_before: 0,
             column_of: Vec::new(),
-            rows: 0,
-            weight_fixed: 0,
-            weight_columns: 0,
-            columns: Vec::new(),
-            extra: HashMap::new(),
-            times: Vec::new(),
-            records: Vec::new(),
-            precisions: Column::default(),
-            zones: Column::default(),
-            hosts: Column::default(),
-            origins: Column::default(),
-            layouts: Column::default(),
-            layouts_encoded: Vec::new(),
-            raws: Column::default(),
-            mores: Column::default(),
+            draft: Draft::default(),
             takes_raw_apart: true,
             scratch: Scratch::default(),
         }
     }
 
-    /// Bytes held, roughly.
+    /// Bytes held, roughly; without those of row groups that are being encoded.
     pub(crate) fn weight(&self) -> usize {
         let index = self.indexer.as_ref().map_or(0, FileIndexer::weight);
-        self.encoded_len + index + self.group_weight()
+        self.encoded_len + index + self.column_of.capacity() * 2 + self.group_weight()
     }
 
     /// Bytes of the row group under way, roughly.
     pub(crate) fn group_weight(&self) -> usize {
-        self.weight_fixed + self.weight_columns + self.rows * 64
+        self.draft.weight + self.draft.rows * ROW_WEIGHT
     }
 
-    /// Events held.
+    /// Events taken.
     pub(crate) fn len(&self) -> u64 {
-        self.groups.iter().map(|group| u64::from(group.entry.rows)).sum::<u64>() + self.rows as u64
+        self.rows_before + self.draft.rows as u64
     }
 
     /// Whether it is time to close the file.
     pub(crate) fn is_full(&self) -> bool {
-        self.groups.len() >= GROUPS_MAX || self.encoded_len >= FILE_BYTES_MAX
+        usize::from(self.groups_before) >= GROUPS_MAX || self.encoded_len >= FILE_BYTES_MAX
+    }
+
+    /// Whether a row group is still being encoded.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        usize::from(self.groups_before) > self.groups.len()
     }
 
     /// Whether the row group is complete.
     pub(crate) fn group_is_full(&self) -> bool {
-        self.rows >= GROUP_ROWS_MAX || self.group_weight() >= GROUP_BYTES_MAX
+        self.draft.rows >= GROUP_ROWS_MAX || self.group_weight() >= GROUP_BYTES_MAX
     }
 
     /// Adds an event.
-    pub(crate) fn push(
-        &mut self,
-        event: Event<'_>,
-        dictionary: &Dictionary,
-        names: &mut Names,
-        hasher: &RandomState,
-    ) {
+    pub(crate) fn push(&mut self, event: Event<'_>, dictionary: &Dictionary, kit: &mut Kit) {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.fields.clear();
         scratch.spans.clear();
         scratch.more.clear();
         let (raw, own) = (event.raw(), event.own_fields());
         for (position, field) in (0_u32..).zip(own) {
-            let number = names.number(event, dictionary, field.name);
+            let number = kit.names.number(event, dictionary, field.name);
             let value = event.value(field);
             let place = match twin_of(own, field, position) {
                 Some(original) => Place::Twin(original),
-                None => self.place(number, value.kind, value.bytes, names, hasher),
+                None => self.place(number, value.kind, value.bytes, kit),
             };
             if matches!(place, Place::More | Place::Both) {
                 varint::put_bytes(value.bytes, &mut scratch.more);
@@ -205,55 +268,46 @@ impl Piece {
             }
         }
         if own.is_empty() && !raw.is_empty() {
-            self.extra.entry(u32::MAX).or_default().intern(ValueKind::Text, raw, hasher);
+            self.draft.intern_extra(u32::MAX, ValueKind::Text, raw, kit);
         }
-        self.put_raw(raw, &mut scratch, names, hasher);
+        self.put_raw(raw, &mut scratch, kit);
+        let draft = &mut self.draft;
         if !scratch.more.is_empty() {
-            self.weight_fixed += scratch.more.len() * 2;
-            self.mores.set(self.rows, ValueKind::Text, &scratch.more, hasher);
+            let more = scratch.more.as_slice();
+            draft.mores.set(draft.rows, ValueKind::Text, more, &kit.hasher, &mut draft.weight);
         }
-        self.put_head(event, hasher);
+        draft.put_head(event, &kit.hasher);
+        draft.rows += 1;
         self.scratch = scratch;
-        self.rows += 1;
     }
 
     /// Where a value goes; puts it there unless that is the overflow.
     #[inline]
-    fn place(
-        &mut self,
-        number: u32,
-        kind: ValueKind,
-        bytes: &[u8],
-        names: &Names,
-        hasher: &RandomState,
-    ) -> Place {
+    fn place(&mut self, number: u32, kind: ValueKind, bytes: &[u8], kit: &mut Kit) -> Place {
         if bytes.is_empty() && matches!(kind, ValueKind::Null | ValueKind::Node) {
             return Place::Nothing;
         }
-        let row = self.rows;
-        if let Some(column) = self.column(number, names)
-            && column.rows() <= row
-        {
-            let before = column.weight();
-            let verbatim = column.set_any(row, kind, bytes, hasher);
-            let added = column.weight() - before;
-            self.weight_columns += added;
-            return if verbatim { Place::Both } else { Place::Column };
-        }
-        let extra = self.extra.entry(number).or_default();
-        let before = extra.weight();
-        extra.intern(kind, bytes, hasher);
-        self.weight_fixed += extra.weight() - before;
-        Place::More
-    }
-
-    #[inline]
-    fn column(&mut self, number: u32, names: &Names) -> Option<&mut Column> {
         let at = match self.column_of.get(number as usize) {
-            Some(0) | None => self.new_column(number, names)?,
-            Some(at) => usize::from(*at),
+            Some(0) | None => self.new_column(number, &kit.names),
+            Some(at) => Some(usize::from(*at)),
         };
-        self.columns.get_mut(at - 1)
+        let draft = &mut self.draft;
+        if let Some(at) = at {
+            if draft.columns.len() < at {
+                draft.weight += (at - draft.columns.len()) * size_of::<Column>();
+                draft.columns.resize_with(at, Column::default);
+            }
+            let column = draft.columns.get_mut(at - 1).filter(|column| column.rows() <= draft.rows);
+            if let Some(column) = column {
+                if column.rows() == 0 && column.weight() == 0 {
+                    *column = kit.spare.take(&mut draft.weight);
+                }
+                let verbatim = column.set_any(draft.rows, kind, bytes, &kit.hasher, &mut draft.weight);
+                return if verbatim { Place::Both } else { Place::Column };
+            }
+        }
+        draft.intern_extra(number, kind, bytes, kit);
+        Place::More
     }
 
     fn new_column(&mut self, number: u32, names: &Names) -> Option<usize> {
@@ -265,13 +319,11 @@ impl Piece {
             Some(at) => at,
             None if self.columns_named.len() < COLUMNS_MAX && folded < u32::MAX => {
                 self.columns_named.push(name.text.clone());
-                self.columns.push(Column::default());
-                self.columns.len() - 1
+                self.columns_named.len() - 1
             }
             None => return None,
         };
         if self.column_of.len() <= number as usize {
-            self.weight_fixed += (number as usize + 1 - self.column_of.len()) * 2;
             self.column_of.resize(number as usize + 1, 0);
         }
         *self.column_of.get_mut(number as usize)? = at as u16 + 1;
@@ -279,30 +331,136 @@ impl Piece {
     }
 
     /// Stores the raw record and the layout.
-    fn put_raw(&mut self, raw: &[u8], scratch: &mut Scratch, names: &Names, hasher: &RandomState) {
+    fn put_raw(&mut self, raw: &[u8], scratch: &mut Scratch, kit: &Kit) {
         let apart = self.takes_raw_apart && !raw.is_empty();
         if apart {
             keep_disjoint(&mut scratch.spans);
         } else {
             scratch.spans.clear();
         }
+        let draft = &mut self.draft;
         if !raw.is_empty() && !apart {
-            self.weight_fixed += raw.len();
-            self.raws.set(self.rows, ValueKind::Text, raw, hasher);
+            draft.raws.set(draft.rows, ValueKind::Text, raw, &kit.hasher, &mut draft.weight);
         }
         layout_key(raw, apart, scratch);
-        let known = self.layouts.distinct_len();
-        self.layouts.set(self.rows, ValueKind::Text, &scratch.key, hasher);
-        if self.layouts.distinct_len() > known {
-            self.note_twins(&scratch.fields);
+        let known = draft.layouts.distinct_len();
+        draft.layouts.set(draft.rows, ValueKind::Text, &scratch.key, &kit.hasher, &mut draft.weight);
+        if draft.layouts.distinct_len() > known {
+            draft.note_twins(&scratch.fields);
             let mut encoded = Vec::new();
-            layout_of(raw, apart, scratch, names).encode(&mut encoded);
-            self.weight_fixed += encoded.len() + scratch.key.len() * 2;
-            self.layouts_encoded.push(encoded);
+            layout_of(raw, apart, scratch, &kit.names).encode(&mut encoded);
+            draft.weight += encoded.capacity() + size_of::<Vec<u8>>();
+            draft.layouts_encoded.push(encoded);
             let many =
-                self.layouts_encoded.len() > LAYOUTS_TRIED && self.layouts_encoded.len() * 4 > self.rows;
+                draft.layouts_encoded.len() > LAYOUTS_TRIED && draft.layouts_encoded.len() * 4 > draft.rows;
             self.takes_raw_apart &= !many;
         }
+    }
+
+    /// Ends the row group; what is left to do is to encode it. `None` if it has no rows.
+    pub(crate) fn end_group(&mut self, names: &Names) -> Option<Ending> {
+        let draft = std::mem::take(&mut self.draft);
+        if draft.rows == 0 {
+            return None;
+        }
+        let (mut ways, mut ways_of_extra) = (Vec::new(), Vec::new());
+        if let Some(indexer) = &self.indexer {
+            let text = |number: u32| names.get(number).map_or("", |name| name.text.as_str());
+            let ways_of = |name: &str| {
+                let second = draft.twins.iter().filter(|(of, _)| text(*of).eq_ignore_ascii_case(name));
+                let all: Vec<&str> =
+                    std::iter::once(name).chain(second.map(|(_, twin)| text(*twin))).collect();
+                indexer.ways(&all)
+            };
+            let columns = self.columns_named.iter().zip(&draft.columns).enumerate();
+            let used = columns.filter(|(_, (_, column))| column.distinct_len() > 0);
+            ways = used.map(|(position, (name, _))| (position, ways_of(name))).collect();
+            ways_of_extra = draft.extra.keys().map(|number| (*number, ways_of(text(*number)))).collect();
+        }
+        let group = self.groups_before;
+        self.groups_before = self.groups_before.saturating_add(1);
+        self.rows_before += draft.rows as u64;
+        let indexer = self.indexer.as_ref().map(FileIndexer::fresh);
+        Some(Ending { draft, ways, ways_of_extra, group, indexer })
+    }
+
+    /// Takes a row group that was encoded; they come in order.
+    pub(crate) fn take(&mut self, ended: Ended) {
+        let Ended { group, indexer, .. } = ended;
+        if let (Some(all), Some(more)) = (&mut self.indexer, indexer) {
+            all.absorb(more);
+        }
+        self.encoded_len += group.encoded_len();
+        self.groups.push(group);
+    }
+
+    /// Ends a row group of which only the index is wanted.
+    pub(crate) fn end_group_indexed(&mut self, names: &Names) {
+        let Some(mut ending) = self.end_group(names) else { return };
+        ending.tell_index();
+        if let (Some(all), Some(more)) = (&mut self.indexer, ending.indexer) {
+            all.absorb(more);
+        }
+    }
+
+    /// Forgets the numbers of names, of which there are too many; only between row groups of which
+    /// the index alone is wanted.
+    pub(crate) fn forget_names(&mut self) {
+        self.column_of.clear();
+        self.columns_named.clear();
+    }
+}
+
+impl Ending {
+    /// Bytes held, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        self.draft.weight + self.draft.rows * ROW_WEIGHT
+    }
+
+    /// Tells the index its values and encodes it.
+    pub(crate) fn encode(mut self, pages: &mut PageWriter) -> Result<Ended> {
+        self.tell_index();
+        let Self { mut draft, indexer, .. } = self;
+        let rows = draft.rows;
+        let own = draft.encode_own(pages)?;
+        let mut fields = Vec::with_capacity(draft.columns.len());
+        let mut spare = Vec::new();
+        for (position, mut column) in std::mem::take(&mut draft.columns).into_iter().enumerate() {
+            if column.distinct_len() > 0 {
+                fields.push((position, pages.text(column.distinct(), column.ids(), rows)?));
+            }
+            if (1..=SPARE_COLUMN_MAX).contains(&column.weight()) {
+                column.clear();
+                spare.push(column);
+            }
+        }
+        let times = draft.times.iter().copied().flatten();
+        let entry = GroupEntry { rows: rows as u32, first: times.clone().min(), last: times.max() };
+        Ok(Ended { group: Group { entry, own, fields }, indexer, spare })
+    }
+
+    fn tell_index(&mut self) {
+        let Some(indexer) = &mut self.indexer else { return };
+        for (position, ways) in self.ways.drain(..) {
+            indexer.look(self.group, ways);
+            let column = self.draft.columns.get(position);
+            column.into_iter().flat_map(Column::values).for_each(|value| indexer.value(value));
+        }
+        for (number, ways) in self.ways_of_extra.drain(..) {
+            indexer.look(self.group, ways);
+            let column = self.draft.extra.get(&number);
+            column.into_iter().flat_map(Column::values).for_each(|value| indexer.value(value));
+        }
+    }
+}
+
+impl Draft {
+    fn intern_extra(&mut self, number: u32, kind: ValueKind, bytes: &[u8], kit: &Kit) {
+        let extra = self.extra.entry(number).or_insert_with(|| {
+            self.weight += size_of::<Column>();
+            Column::default()
+        });
+        extra.intern(kind, bytes, &kit.hasher, &mut self.weight);
     }
 
     /// Notes second names, which are the same in all events of a layout.
@@ -317,82 +475,19 @@ impl Piece {
     }
 
     fn put_head(&mut self, event: Event<'_>, hasher: &RandomState) {
-        let head = event.head();
+        let (head, row, weight) = (event.head(), self.rows, &mut self.weight);
+        let text = ValueKind::Text;
         self.times.push(head.time.map(|time| time.at.0));
         self.records.push(Some(head.record.cast_signed()));
         if let Some(EventTime { precision, zone, .. }) = head.time {
-            self.precisions.set(self.rows, ValueKind::Text, precision.name().as_bytes(), hasher);
-            self.zones.set(self.rows, ValueKind::Text, zone.name().as_bytes(), hasher);
+            self.precisions.set(row, text, precision.name().as_bytes(), hasher, weight);
+            self.zones.set(row, text, zone.name().as_bytes(), hasher, weight);
         }
         let host = event.host();
-        let before = self.hosts.weight() + self.origins.weight();
         if !host.is_empty() {
-            self.hosts.set(self.rows, ValueKind::Text, host.as_bytes(), hasher);
+            self.hosts.set(row, text, host.as_bytes(), hasher, weight);
         }
-        self.origins.set(self.rows, ValueKind::Text, event.batch().origin.path.as_bytes(), hasher);
-        self.weight_fixed += self.hosts.weight() + self.origins.weight() - before;
-    }
-
-    /// Ends the row group: tells the index its values and encodes it.
-    pub(crate) fn end_group(&mut self, names: &Names, pages: &mut PageWriter) -> Result<()> {
-        if self.rows == 0 {
-            return Ok(());
-        }
-        self.tell_index(names);
-        let rows = self.rows;
-        let own = self.encode_own(pages)?;
-        let mut fields = Vec::with_capacity(self.columns.len());
-        for (position, column) in self.columns.iter_mut().enumerate() {
-            if column.distinct_len() > 0 {
-                fields.push((position, pages.text(column.distinct(), column.ids(), rows)?));
-                *column = Column::default();
-            }
-        }
-        let times = self.times.iter().copied().flatten();
-        let entry = GroupEntry { rows: rows as u32, first: times.clone().min(), last: times.max() };
-        let group = Group { entry, own, fields };
-        self.encoded_len += group.own.iter().map(|(_, _, chunk)| chunk.bytes.len()).sum::<usize>()
-            + group.fields.iter().map(|(_, chunk)| chunk.bytes.len()).sum::<usize>();
-        self.groups.push(group);
-        self.clear_group();
-        Ok(())
-    }
-
-    /// Ends a row group of which only the index is wanted.
-    pub(crate) fn end_group_indexed(&mut self, names: &Names) {
-        self.tell_index(names);
-        self.columns.iter_mut().for_each(|column| *column = Column::default());
-        self.clear_group();
-    }
-
-    /// Forgets the numbers of names, of which there are too many; only between row groups of which
-    /// the index alone is wanted.
-    pub(crate) fn forget_names(&mut self) {
-        self.column_of.clear();
-        self.columns_named.clear();
-        self.columns.clear();
-    }
-
-    fn tell_index(&mut self, names: &Names) {
-        let group = self.groups_told;
-        self.groups_told = self.groups_told.saturating_add(1);
-        let Some(indexer) = &mut self.indexer else { return };
-        let text = |number: u32| names.get(number).map_or("", |name| name.text.as_str());
-        let mut tell = |name: &str, column: &Column| {
-            if column.distinct_len() == 0 {
-                return;
-            }
-            let second = self.twins.iter().filter(|(of, _)| text(*of).eq_ignore_ascii_case(name));
-            let all: Vec<&str> = std::iter::once(name).chain(second.map(|(_, twin)| text(*twin))).collect();
-            indexer.field(group, &all);
-            column.values().for_each(|value| indexer.value(value));
-        };
-        for (name, column) in self.columns_named.iter().zip(&self.columns) {
-            tell(name, column);
-        }
-        for (number, column) in &self.extra {
-            tell(text(*number), column);
-        }
+        self.origins.set(row, text, event.batch().origin.path.as_bytes(), hasher, weight);
     }
 
     fn encode_own(&self, pages: &mut PageWriter) -> Result<Vec<(&'static str, ColumnType, Chunk)>> {
@@ -410,7 +505,9 @@ impl Piece {
             (MORE, ColumnType::Bytes, &self.mores),
         ];
         for (name, kind, column) in texts {
-            own.push((name, kind, pages.text(column.exact(), column.ids(), rows)?));
+            let spans = column.exact();
+            let values = Distinct { arena: column.distinct().arena, spans: &spans };
+            own.push((name, kind, pages.text(values, column.ids(), rows)?));
         }
         let mut arena = Vec::new();
         let mut spans = Vec::with_capacity(self.layouts_encoded.len());
@@ -418,31 +515,9 @@ impl Piece {
             spans.push((arena.len() as u32, layout.len() as u32));
             arena.extend_from_slice(layout);
         }
-        let layouts = crate::codec::page::Distinct { arena: &arena, spans: &spans };
+        let layouts = Distinct { arena: &arena, spans: &spans };
         own.push((LAYOUT, ColumnType::Bytes, pages.text(layouts, self.layouts.ids(), rows)?));
         Ok(own)
-    }
-
-    fn clear_group(&mut self) {
-        self.rows = 0;
-        self.weight_fixed = self.column_of.len() * 2;
-        self.weight_columns = 0;
-        self.extra.clear();
-        self.twins.clear();
-        self.times.clear();
-        self.records.clear();
-        self.layouts_encoded.clear();
-        for column in [
-            &mut self.precisions,
-            &mut self.zones,
-            &mut self.hosts,
-            &mut self.origins,
-            &mut self.layouts,
-            &mut self.raws,
-            &mut self.mores,
-        ] {
-            *column = Column::default();
-        }
     }
 }
 

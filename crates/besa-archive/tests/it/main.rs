@@ -5,3 +5,4 @@ mod keeping;
 mod rebuilding;
 mod sifting;
 mod support;
+mod threads;

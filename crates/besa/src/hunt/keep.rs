@@ -1,5 +1,5 @@
-//! Evidence into an archive: the reader and workers of a hunt, and one writer behind them. Who
-//! has rules or indicators hunts in the same pass.
+//! Evidence into an archive: the reader and workers of a hunt, and one writer behind them, which has
+//! threads that encode. Who has rules or indicators hunts in the same pass.
 //!
 //! Batches reach the writer in the order of the evidence. What a flush acknowledged stays,
 //! whatever comes after: an interrupt ends reading, and what was read until then is flushed.
@@ -145,7 +145,12 @@ pub(crate) fn add(
         carve: settings.carve,
         reference: Some(this_month()),
     };
-    let options = IngestOptions { events: FLUSH_EVENTS, age: FLUSH_AGE, ..IngestOptions::default() };
+    let options = IngestOptions {
+        events: FLUSH_EVENTS,
+        age: FLUSH_AGE,
+        threads: settings.workers,
+        ..IngestOptions::default()
+    };
     let mut keeper = Keeper {
         keeping: &keeping,
         ingest: writer.ingest(options)?,
