@@ -63,11 +63,6 @@ pub(crate) enum Made {
 
 type Outcome = Result<Made>;
 
-enum Waiting {
-    Done(Outcome),
-    UnderWay(Receiver<Outcome>),
-}
-
 /// See the module.
 pub(crate) struct Hands {
     store: Store,
@@ -76,7 +71,7 @@ pub(crate) struct Hands {
     tasks: Option<Sender<(Task, Sender<Outcome>)>>,
     threads: Vec<JoinHandle<()>>,
     /// With the bytes that each task holds.
-    waiting: VecDeque<(usize, Waiting)>,
+    waiting: VecDeque<(usize, Receiver<Outcome>)>,
     weight: usize,
 }
 
@@ -123,29 +118,21 @@ impl Hands {
 
     /// Gives a task that holds so many bytes.
     pub(crate) fn give(&mut self, task: Task, weight: usize) {
-        let waiting = match &self.tasks {
-            None => Waiting::Done(task.run(&self.store, &mut self.pages)),
-            Some(tasks) => {
-                let (tell, told) = channel();
-                // Should all threads have ended, nothing is told, which is noticed.
-                let _ = tasks.send((task, tell));
-                Waiting::UnderWay(told)
-            }
+        let (tell, told) = channel();
+        // Should all threads have ended, nothing is told, which is noticed.
+        let _ = match &self.tasks {
+            Some(tasks) => tasks.send((task, tell)).is_ok(),
+            None => tell.send(task.run(&self.store, &mut self.pages)).is_ok(),
         };
-        self.waiting.push_back((weight, waiting));
+        self.waiting.push_back((weight, told));
         self.weight += weight;
     }
 
     /// What came of the oldest task, once it is done; `None` if there is none.
     pub(crate) fn take(&mut self) -> Option<Outcome> {
-        let (weight, waiting) = self.waiting.pop_front()?;
+        let (weight, told) = self.waiting.pop_front()?;
         self.weight -= weight;
-        Some(match waiting {
-            Waiting::Done(outcome) => outcome,
-            Waiting::UnderWay(told) => {
-                told.recv().unwrap_or_else(|_| Err(Error::Invalid("a thread that encodes ended".into())))
-            }
-        })
+        Some(told.recv().unwrap_or_else(|_| Err(Error::Invalid("a thread that encodes ended".into()))))
     }
 }
 

@@ -36,6 +36,9 @@ mod ingest;
 mod maintain;
 mod manifest;
 pub mod probe;
+#[cfg(test)]
+#[path = "../tests/foreign/python.rs"]
+mod python;
 mod read;
 mod runs;
 mod store;

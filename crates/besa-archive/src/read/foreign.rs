@@ -25,10 +25,8 @@ use super::file::DataFile;
 use crate::archive::{Archive, Writer};
 use crate::codec::page::NONE;
 use crate::ingest::IngestOptions;
+use crate::python;
 use crate::write::piece::{GROUP_ROWS_MAX, LAYOUT, MORE, RAW, RECORD, TIME};
-
-#[path = "../../tests/foreign/python.rs"]
-mod python;
 
 const DAY: i64 = 86_400 * 1_000_000_000;
 const SCRIPT: &str = include_str!("../../tests/foreign/read.py");
