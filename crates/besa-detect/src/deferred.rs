@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::correlate::Correlator;
+use crate::correlate::{Correlator, Hashes};
 use crate::detector::Detector;
 use crate::finding::{Finding, Hit, HitPart, Locator, RELATED_MAX, RuleRef};
 use crate::intel::{PartHit, PatternBinding, PatternState};
@@ -11,6 +11,10 @@ use crate::intel::{PartHit, PatternBinding, PatternState};
 /// can hold, so that what it binds is still known.
 const PATTERN_HITS_MAX: usize = 1 << 16;
 
+/// Hits whose memory is asked for at once: enough that waits overlap, few enough to stay in the
+/// nearest cache.
+const EXPECTED: usize = 32;
+
 /// Evaluates hits over time, once all of them are known in order.
 #[derive(Debug)]
 pub struct Deferred<'d> {
@@ -18,6 +22,8 @@ pub struct Deferred<'d> {
     correlator: Correlator<'d>,
     patterns: HashMap<u32, PatternOverTime<'d>>,
     bindings: Vec<PatternBinding>,
+    /// Of the hits at hand; a buffer.
+    hashes: Vec<Hashes>,
     /// Bindings of hits that were no longer remembered.
     forgotten: u64,
 }
@@ -40,17 +46,30 @@ impl<'d> Deferred<'d> {
             correlator: Correlator::new(detector.rules()),
             patterns: HashMap::new(),
             bindings: Vec::new(),
+            hashes: Vec::new(),
             forgotten: 0,
         }
     }
 
     /// Takes the next hit in the order of [`Hit::sort_key`].
     pub fn push(&mut self, hit: &Hit, out: &mut Vec<Finding>) {
+        self.push_all(std::slice::from_ref(hit), out);
+    }
+
+    /// Takes the next hits in the order of [`Hit::sort_key`]; cheaper than one by one.
+    pub fn push_all(&mut self, hits: &[Hit], out: &mut Vec<Finding>) {
         let from = out.len();
-        match hit.part {
-            HitPart::Correlation { .. } => self.correlator.push(hit, out),
-            HitPart::Pattern { pattern, part } => self.push_pattern(pattern, part, hit, out),
+        let mut hashes = std::mem::take(&mut self.hashes);
+        for hits in hits.chunks(EXPECTED) {
+            self.correlator.expect(hits, &mut hashes);
+            for (hit, hashes) in hits.iter().zip(&hashes) {
+                match hit.part {
+                    HitPart::Correlation { .. } => self.correlator.push(hit, *hashes, out),
+                    HitPart::Pattern { pattern, part } => self.push_pattern(pattern, part, hit, out),
+                }
+            }
         }
+        self.hashes = hashes;
         self.keep_wanted(out, from);
     }
 
@@ -92,8 +111,7 @@ impl<'d> Deferred<'d> {
 
     fn keep_wanted(&self, out: &mut Vec<Finding>, from: usize) {
         let Some(min) = self.detector.level_min() else { return };
-        let added = out.split_off(from);
-        out.extend(added.into_iter().filter(|finding| self.detector.info(finding.rule).level >= min));
+        out.extract_if(from.., |finding| self.detector.info(finding.rule).level < min).for_each(drop);
     }
 }
 

@@ -1,10 +1,13 @@
 //! What a hunt finds: plain data that can be printed, sorted, stored and compared.
 
+use std::sync::Arc;
+
 use besa_event::{EventTime, LogSourceId, Precision, Timestamp, Zone};
 use besa_sigma::{Correlation, Level, Meta, Rule};
 use serde::{Deserialize, Serialize};
 
 use crate::intel::IntelInfo;
+use crate::joined::Joined;
 
 /// What kind of knowledge a finding rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -136,10 +139,26 @@ impl RuleInfo {
 /// A record in the evidence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Locator {
-    /// Path with container path.
-    pub path: String,
+    /// Path with container path; shared by what comes from one file.
+    #[serde(with = "shared")]
+    pub path: Arc<str>,
     /// EVTX record id, line number or object number.
     pub record: u64,
+}
+
+/// A shared text, written and read as a text.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(deserializer).map(Arc::from)
+    }
 }
 
 /// [`EventTime`] as plain numbers.
@@ -246,9 +265,9 @@ pub enum HitPart {
         /// Position of the rule in the correlation.
         slot: u16,
         /// Values of `group-by`.
-        group: Vec<String>,
+        group: Joined,
         /// Values of the condition's fields; `None` where the event lacks one.
-        values: Vec<Option<String>>,
+        values: Joined,
     },
     /// One comparison expression of a STIX pattern matched.
     Pattern {

@@ -14,10 +14,12 @@ mod deferred;
 mod detector;
 mod finding;
 pub mod intel;
+mod joined;
 pub mod sigma;
 mod text;
 
 pub use deferred::Deferred;
 pub use detector::{Detector, NotCompiled, Outcome, Scope, Worker};
 pub use finding::{Finding, FindingTime, Hit, HitPart, Kind, Locator, RELATED_MAX, RuleInfo, RuleRef};
+pub use joined::Joined;
 pub use sigma::{CompileError, SigmaTriggers};

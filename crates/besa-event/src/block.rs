@@ -8,13 +8,13 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     /// The path with container path.
-    pub path: String,
+    pub path: Arc<str>,
 }
 
 impl Origin {
     /// An origin of its own.
     #[must_use]
-    pub fn new(path: impl Into<String>) -> Arc<Self> {
+    pub fn new(path: impl Into<Arc<str>>) -> Arc<Self> {
         Arc::new(Self { path: path.into() })
     }
 

@@ -365,7 +365,7 @@ impl<'a> Rebuilder<'a> {
         let path = std::str::from_utf8(rows.origins.value(origin))
             .map_err(|_| rows.damaged("an origin is not text"))?;
         let kept =
-            if self.batch.origin.path == path { Arc::clone(&self.batch.origin) } else { Origin::new(path) };
+            if *self.batch.origin.path == *path { Arc::clone(&self.batch.origin) } else { Origin::new(path) };
         let buffer = std::mem::take(&mut self.raw);
         self.raw = self.batch.reset(kept, self.sequence, buffer);
         self.raw.clear();

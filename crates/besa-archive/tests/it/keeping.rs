@@ -130,7 +130,7 @@ fn damage_is_told_with_the_files_name() {
     changed[middle] ^= 0x55;
     std::fs::write(at(2), changed).unwrap();
     let (_, report) = scan(&archive, Window::default(), &dictionary());
-    let named: Vec<&str> = report.defects.iter().map(|defect| defect.origin.path.as_str()).collect();
+    let named: Vec<&str> = report.defects.iter().map(|defect| &*defect.origin.path).collect();
     assert_eq!(named, [&files[0].path, &files[1].path, &files[2].path]);
     assert_eq!(report.events, 10);
     let verified = archive.verify(None, &|| false).unwrap();

@@ -1,6 +1,6 @@
 //! Correlations: what raises a finding, and when.
 
-use besa_detect::{Hit, HitPart, RuleRef};
+use besa_detect::{Deferred, Finding, Hit, HitPart, Joined, RuleRef};
 use besa_event::LogSource;
 use besa_sigma::{Correlation, CorrelationKind as Kind, CorrelationOp};
 use proptest::prelude::*;
@@ -135,7 +135,7 @@ fn reference(correlation: &Correlation, hits: &[Hit]) -> Vec<(u64, String)> {
     let comparisons = &correlation.condition.comparisons;
     let at_least = comparisons.iter().any(|test| matches!(test.op, CorrelationOp::Gt | CorrelationOp::Gte));
     let span = i64::try_from(correlation.timespan_seconds).unwrap() * 1_000_000_000;
-    let mut groups: Vec<&[String]> = hits.iter().map(|hit| parts(hit).1).collect();
+    let mut groups: Vec<&Joined> = hits.iter().map(|hit| parts(hit).1).collect();
     groups.sort();
     groups.dedup();
     let mut found = Vec::new();
@@ -174,7 +174,7 @@ fn reference(correlation: &Correlation, hits: &[Hit]) -> Vec<(u64, String)> {
     found
 }
 
-fn parts(hit: &Hit) -> (usize, &[String], &[Option<String>]) {
+fn parts(hit: &Hit) -> (usize, &Joined, &Joined) {
     match &hit.part {
         HitPart::Correlation { slot, group, values, .. } => (usize::from(*slot), group, values),
         HitPart::Pattern { .. } => panic!("{hit:?}"),
@@ -194,10 +194,10 @@ fn is_in_order(correlation: &Correlation, hits: &[&Hit]) -> bool {
 }
 
 fn judged(correlation: &Correlation, hits: &[&Hit]) -> Option<(u64, String)> {
-    let number = |hit: &&Hit| parts(hit).2.first()?.as_ref()?.parse::<f64>().ok();
+    let number = |hit: &&Hit| parts(hit).2.iter().next()??.parse::<f64>().ok();
     let mut numbers: Vec<f64> = hits.iter().filter_map(number).collect();
     let mut distinct: Vec<_> = hits.iter().map(|hit| parts(hit).2).collect();
-    distinct.retain(|values| values.iter().all(Option::is_some));
+    distinct.retain(|values| values.iter().all(|value| value.is_some()));
     distinct.sort();
     distinct.dedup();
     let mut slots: Vec<usize> = hits.iter().map(|hit| parts(hit).0).collect();
@@ -230,7 +230,8 @@ fn judged(correlation: &Correlation, hits: &[&Hit]) -> Option<(u64, String)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    // More by PROPTEST_CASES.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(600)))]
 
     #[test]
     fn each_kind_equals_its_slow_twin(
@@ -266,10 +267,15 @@ proptest! {
             })
             .collect();
         let hunted = hunt(&text, LogSource::new("windows", &[], &[]), &events);
-        let mut found: Vec<(u64, String)> = hunted
-            .findings
+        let mut together = Vec::new();
+        let mut deferred = Deferred::new(&hunted.detector);
+        deferred.push_all(&hunted.outcome.hits, &mut together);
+        deferred.finish(&mut together);
+        let one_by_one: Vec<&Finding> =
+            hunted.findings.iter().filter(|finding| matches!(finding.rule, RuleRef::Correlation(_))).collect();
+        prop_assert_eq!(&one_by_one, &together.iter().collect::<Vec<_>>());
+        let mut found: Vec<(u64, String)> = one_by_one
             .iter()
-            .filter(|finding| matches!(finding.rule, RuleRef::Correlation(_)))
             .map(|finding| (finding.source.record, finding.matched.last().unwrap().1.clone()))
             .collect();
         found.sort();

@@ -112,7 +112,7 @@ fn find_record(
     let mut found = None;
     let mut sink = |item: Item| {
         let Item::Block(block) = item else { return ControlFlow::Continue(()) };
-        if block.origin.path != origin {
+        if *block.origin.path != *origin {
             return ControlFlow::Continue(());
         }
         decode(&context, &mut decoder, block, &mut batch);

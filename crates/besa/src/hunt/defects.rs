@@ -57,7 +57,7 @@ impl DefectLog {
 
 /// `{"path", "offset" or "record", "reason"}`.
 pub(crate) fn as_json(defect: &Defect) -> serde_json::Value {
-    let mut object = json!({"path": defect.origin.path});
+    let mut object = json!({"path": &*defect.origin.path});
     match defect.place {
         Place::Whole => {}
         Place::Offset(offset) => object["offset"] = offset.into(),
@@ -69,7 +69,7 @@ pub(crate) fn as_json(defect: &Defect) -> serde_json::Value {
 
 /// The file, and what is wrong at which place in it.
 pub(crate) fn as_text(defect: &Defect) -> (String, String) {
-    let path = defect.origin.path.clone();
+    let path = defect.origin.path.to_string();
     let rest = defect.to_string().strip_prefix(&path).map(str::to_owned);
     (path, rest.unwrap_or_else(|| format!(": {}", defect.reason)))
 }

@@ -384,7 +384,7 @@ impl<'d> Lane<'d> {
                 self.worker = self.detector.worker();
                 let reason = format!("internal error, please report it: {panic}; a part is left out");
                 let place = besa_event::Place::Record(piece.before + 1);
-                vec![Defect { origin: besa_event::Origin::new(&piece.name), place, reason }]
+                vec![Defect { origin: besa_event::Origin::new(piece.name.as_str()), place, reason }]
             }
         };
         let in_head = memchr::memchr_iter(b'\n', &piece.head).count() as u64;

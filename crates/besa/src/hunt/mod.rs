@@ -200,8 +200,8 @@ impl<'d> Collector<'d> {
         let hits = std::mem::replace(&mut self.hits, Sorter::new()).finish();
         let mut deferred = Deferred::new(self.detector);
         let mut made = Vec::new();
-        hits.visit(&mut |hit| {
-            deferred.push(hit, &mut made);
+        hits.visit_some(&mut |hits| {
+            deferred.push_all(hits, &mut made);
             made.drain(..).try_for_each(|finding| self.found(finding))
         })?;
         deferred.finish(&mut made);

@@ -23,6 +23,8 @@ use serde::de::DeserializeOwned;
 
 /// Bytes of records held before they are spilled.
 const RUN_LEN_BYTES: usize = 16 << 20;
+/// Records shown at a time.
+const SOME: usize = 256;
 /// Files of one level before they are merged into one of the next.
 const FAN_IN: usize = 32;
 
@@ -53,10 +55,7 @@ impl Record for Hit {
 
     fn weight(&self) -> usize {
         let part = match &self.part {
-            HitPart::Correlation { group, values, .. } => {
-                group.iter().map(|value| value.len() + 24).sum::<usize>()
-                    + values.iter().flatten().map(|value| value.len() + 24).sum::<usize>()
-            }
+            HitPart::Correlation { group, values, .. } => group.len_bytes() + values.len_bytes(),
             HitPart::Pattern { .. } => 0,
         };
         size_of::<Self>() + self.source.path.len() + self.host.len() + part
@@ -136,15 +135,23 @@ impl<T: Record> Sorted<T> {
         self.len
     }
 
+    /// Shows every record in order, some at a time; the first error ends it.
+    pub(crate) fn visit_some<E: From<io::Error>>(
+        &self,
+        see: &mut dyn FnMut(&[T]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.files.is_empty() {
+            return self.run.chunks(SOME).try_for_each(see);
+        }
+        merge(&self.files, &self.run, &mut |record| see(std::slice::from_ref(record)))
+    }
+
     /// Shows every record in order; the first error ends it.
     pub(crate) fn visit<E: From<io::Error>>(
         &self,
         see: &mut dyn FnMut(&T) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.files.is_empty() {
-            return self.run.iter().try_for_each(see);
-        }
-        merge(&self.files, &self.run, see)
+        self.visit_some(&mut |records| records.iter().try_for_each(&mut *see))
     }
 }
 
@@ -257,7 +264,7 @@ mod tests {
         Finding {
             rule: RuleRef::Sigma(1),
             time: (at >= 0).then_some(FindingTime { at, digits: 3, zone: 0 }),
-            source: Locator { path: "a \"quoted\"\npath".to_owned(), record },
+            source: Locator { path: "a \"quoted\"\npath".into(), record },
             logsource: 0,
             host: String::new(),
             matched: vec![("note".to_owned(), note.to_string())],

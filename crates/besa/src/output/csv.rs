@@ -50,7 +50,7 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> anyhow::Result<
             part(&row.logsource.service),
             part(&row.logsource.category),
             row.techniques.join(" "),
-            row.source.path.clone(),
+            row.source.path.to_string(),
             row.source.record.to_string(),
             row.matched.text(),
             related.join("; "),

@@ -157,7 +157,7 @@ impl<'a> Bundle<'a> {
         let key = self.key(row, finding, at);
         let observed = named_id("observed-data", self.namespace, key.as_bytes());
         let mut record = json!({
-            "extension_type": "property-extension", "path": row.source.path, "record": row.source.record,
+            "extension_type": "property-extension", "path": &*row.source.path, "record": row.source.record,
             "rule_id": row.rule_id, "matched": row.matched,
         });
         if !row.host.is_empty() {

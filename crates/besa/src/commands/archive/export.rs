@@ -226,7 +226,7 @@ impl Export<'_> {
             time.map(|time| time.zone.name().to_owned()).unwrap_or_default(),
             self.sources.get(event.logsource()).to_string(),
             event.host().into_owned(),
-            event.batch().origin.path.clone(),
+            event.batch().origin.path.to_string(),
             event.head().record.to_string(),
         ];
         if self.arguments.raw {
