@@ -242,37 +242,70 @@ fn float<T: Into<f64> + std::fmt::Debug + Copy>(value: T, out: &mut Vec<u8>) -> 
     if value.into().is_finite() { ValueKind::Number } else { ValueKind::Text }
 }
 
-fn digit(value: u8, letters: u8) -> u8 {
-    if value < 10 { b'0' + value } else { letters + value - 10 }
+/// Each byte in two lower-case hexadecimal digits.
+const HEX: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    #[allow(clippy::indexing_slicing, reason = "checked by the compiler, which runs it")]
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
+/// Each number below 100 in two decimal digits.
+const DECIMAL: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    #[allow(clippy::indexing_slicing, reason = "checked by the compiler, which runs it")]
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
+#[inline]
+fn hex(byte: u8) -> [u8; 2] {
+    HEX.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// Writes two digits at a place.
+#[inline]
+fn write(text: &mut [u8], at: usize, pair: [u8; 2]) {
+    if let Some(place) = text.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *place = pair;
+    }
 }
 
 fn hex_upper(bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(bytes.len() * 2);
     for byte in bytes {
-        out.extend_from_slice(&[digit(byte >> 4, b'A'), digit(byte & 15, b'A')]);
+        out.extend_from_slice(&hex(*byte).map(|digit| digit.to_ascii_uppercase()));
     }
 }
 
 fn hex_number(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"0x");
-    let digits = (u64::BITS - value.leading_zeros()).div_ceil(4).max(1);
-    for at in (0..digits).rev() {
-        out.push(digit(u8::try_from((value >> (4 * at)) & 15).unwrap_or(0), b'a'));
+    let mut text = [b'0'; 18];
+    for (number, byte) in value.to_be_bytes().into_iter().enumerate() {
+        write(&mut text, 2 + 2 * number, hex(byte));
     }
+    let digits = (u64::BITS - value.leading_zeros()).div_ceil(4).max(1) as usize;
+    write(&mut text, 16 - digits, *b"0x");
+    out.extend_from_slice(text.get(16 - digits..).unwrap_or_default());
 }
 
 /// [MS-DTYP] 2.3.4: three little-endian numbers, then eight bytes in order.
 fn guid(bytes: &[u8; 16], out: &mut Vec<u8>) {
-    let [a0, a1, a2, a3, b0, b1, c0, c1, d0, d1, e0, e1, e2, e3, e4, e5] = *bytes;
-    out.push(b'{');
-    for group in [&[a3, a2, a1, a0][..], &[b1, b0], &[c1, c0], &[d0, d1], &[e0, e1, e2, e3, e4, e5]] {
-        for byte in group {
-            out.extend_from_slice(&[digit(byte >> 4, b'a'), digit(byte & 15, b'a')]);
-        }
-        out.push(b'-');
+    /// Where the digits of each byte stand.
+    const PLACES: [usize; 16] = [7, 5, 3, 1, 12, 10, 17, 15, 20, 22, 25, 27, 29, 31, 33, 35];
+    let mut text = *b"{00000000-0000-0000-0000-000000000000}";
+    for (byte, at) in bytes.iter().zip(PLACES) {
+        write(&mut text, at, hex(*byte));
     }
-    out.pop();
-    out.push(b'}');
+    out.extend_from_slice(&text);
 }
 
 /// [MS-DTYP] 2.4.2.2: revision, number of sub-authorities, authority (big-endian), then
@@ -341,19 +374,21 @@ fn date_time(fields: [u64; 6], ticks: u64, out: &mut Vec<u8>) {
     let mut text = *b"0000-00-00T00:00:00.0000000Z";
     let [year, month, day, hour, minute, second] = fields;
     let places = [
-        (0..4, year),
-        (5..7, month),
-        (8..10, day),
-        (11..13, hour),
-        (14..16, minute),
-        (17..19, second),
-        (20..27, ticks),
+        (0, year / 100),
+        (2, year % 100),
+        (5, month),
+        (8, day),
+        (11, hour),
+        (14, minute),
+        (17, second),
+        (20, ticks / 100_000),
+        (22, ticks / 1_000 % 100),
+        (24, ticks / 10 % 100),
+        // Its first digit is the one before, once more.
+        (25, ticks % 100),
     ];
-    for (place, mut value) in places {
-        for digit in text.get_mut(place).unwrap_or_default().iter_mut().rev() {
-            *digit = b'0' + u8::try_from(value % 10).unwrap_or(0);
-            value /= 10;
-        }
+    for (at, number) in places {
+        write(&mut text, at, DECIMAL.get(number as usize).copied().unwrap_or_default());
     }
     out.extend_from_slice(&text);
 }
