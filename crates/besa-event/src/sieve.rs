@@ -120,10 +120,13 @@ impl Sieve {
     #[must_use]
     #[inline]
     pub fn may_hold_word(&self, text: &[u8]) -> bool {
-        if text.len() > SHORT_WORD || !text.iter().all(|byte| is_word(*byte)) {
-            return true;
+        let Some(start) = SHORT_WORD.checked_sub(text.len()) else { return true };
+        let mut padded = [0; SHORT_WORD];
+        if let Some(place) = padded.get_mut(start..) {
+            place.copy_from_slice(text);
         }
-        match self.test(text, &Word::of(text, 0, text.len())) {
+        let Some(word) = short_word(&padded, start) else { return true };
+        match self.test(&padded, &word) {
             Test::Through => true,
             Test::HeldBack => false,
             Test::Place(place) => self.holds(place) | self.networks.holds(place.page, place.network),
@@ -359,8 +362,40 @@ struct Site {
     second: usize,
 }
 
-/// Words of so many bytes hold no digest.
-const SHORT_WORD: usize = 31;
+/// Words of fewer bytes hold no digest.
+const SHORT_WORD: usize = 32;
+
+/// What stands from `start` on, if that is one word without a digest; zeros stand before it. Without a
+/// branch for each byte.
+#[inline(always)]
+fn short_word(padded: &[u8; SHORT_WORD], start: usize) -> Option<Word> {
+    let is_dot = |byte: u8| byte == b'.';
+    let is_digit = |byte: u8| byte.wrapping_sub(b'0') < 10;
+    let is_word = |byte: u8| {
+        let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        is_letter | is_digit(byte) | is_dot(byte) | (byte == b'-') | (byte == b'_') | (byte >= 0x80)
+    };
+    let of_word = u32::MAX.checked_shl(u32::try_from(start).unwrap_or(u32::MAX)).unwrap_or(0);
+    let upper = |bits: u32| u64::from(bits) << 32;
+    let is_one = start > 0 && bits(&padded.map(is_word)) == of_word;
+    is_one.then(|| Word {
+        start,
+        end: SHORT_WORD,
+        dots: upper(bits(&padded.map(is_dot))),
+        digits: upper(bits(&padded.map(is_digit))),
+    })
+}
+
+/// A bit for each, the first lowest.
+#[inline(always)]
+fn bits(flags: &[bool; SHORT_WORD]) -> u32 {
+    let (eights, _) = flags.as_chunks::<8>();
+    eights.iter().enumerate().fold(0, |bits, (at, eight)| {
+        // Each byte's lowest bit is moved to the top byte, in order.
+        let bytes = u64::from_le_bytes(eight.map(u8::from)).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        bits | (bytes as u32) << (8 * at)
+    })
+}
 
 /// From where on what stands before a host's end is not told apart.
 const SITE_BYTES_MAX: usize = 56;
@@ -602,6 +637,15 @@ mod tests {
             let mut normal = Vec::new();
             all.extend(normalise(kind, token, &mut normal).map(|kind| (kind, normal)));
         };
+        for start in 0..SHORT_WORD {
+            let mut padded = [0; SHORT_WORD];
+            if let Some(text) = text.get(..SHORT_WORD - start) {
+                padded[start..].copy_from_slice(text);
+                let is_word = start > 0 && text.iter().all(|byte| is_word(*byte));
+                let expected = is_word.then(|| Word::of(&padded, start, SHORT_WORD));
+                assert_eq!(short_word(&padded, start), expected, "{text:?}");
+            }
+        }
         [Kind::Ipv4, Kind::Domain].into_iter().for_each(|kind| take(kind, text));
         scan(text, &mut take);
         for (kind, normal) in all {
@@ -752,6 +796,16 @@ mod tests {
             ("d41d8cd98f00b204e9800998ecf8427e", 0),
         ] {
             assert_eq!(check(&values, text.as_bytes()), through, "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_of_words() {
+        for byte in 0..=u8::MAX {
+            let mut padded = [0; SHORT_WORD];
+            padded[SHORT_WORD - 1] = byte;
+            let expected = is_word(byte).then(|| Word::of(&padded, SHORT_WORD - 1, SHORT_WORD));
+            assert_eq!(short_word(&padded, SHORT_WORD - 1), expected, "{byte}");
         }
     }
 

@@ -231,6 +231,13 @@ impl Texts {
         Distinct { arena: &self.arena, spans: &self.spans }.get(id)
     }
 
+    /// Bytes in which all values stand, with whatever between them, and the length of the longest.
+    pub(crate) fn values(&self) -> (&[u8], usize) {
+        let start = self.spans.first().map_or(0, |(start, _)| *start as usize);
+        let longest = self.spans.iter().map(|(_, len)| *len).max().unwrap_or(0);
+        (self.arena.get(start..).unwrap_or_default(), longest as usize)
+    }
+
     /// The value of a row, if it has one.
     #[inline]
     pub(crate) fn of_row(&self, row: usize) -> Option<&[u8]> {

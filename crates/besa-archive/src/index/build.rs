@@ -38,6 +38,12 @@ pub trait Observe: Send + Sync + fmt::Debug {
         self.observe(way, text, &mut work.buffer, see);
     }
 
+    /// Whether anything that is sought can be shown of many values: `bytes` hold all of them, with
+    /// whatever between them, and none is longer than `longest`.
+    fn may_show(&self, _way: u32, _sought: &Sought, _bytes: &[u8], _longest: usize) -> bool {
+        true
+    }
+
     /// Whether a value that is looked at in this way can mean something together with others of its
     /// event, though by itself it holds nothing that is sought.
     fn is_part(&self, _way: u32) -> bool {

@@ -222,6 +222,11 @@ impl Judge for SieveHand<'_> {
         met
     }
 
+    fn may_meet(&mut self, way: u32, bytes: &[u8], longest: usize) -> bool {
+        let few = self.few.as_ref().unwrap_or_else(|| self.sieve.whole());
+        self.sieve.observe.may_show(way, &few.sought, bytes, longest)
+    }
+
     /// Observables are looked for in texts; a number, as evidence writes it, is none and no part of one.
     fn looks_at_numbers(&self) -> bool {
         false

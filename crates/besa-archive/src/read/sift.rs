@@ -37,6 +37,12 @@ pub trait Judge {
     /// Whether a value matters. `text` is the decoded text, or the bytes where they are not UTF-8.
     fn meets(&mut self, way: u32, text: &[u8]) -> bool;
 
+    /// Whether any of many values can matter: `bytes` hold all of them, with whatever between them, and
+    /// none is longer than `longest`.
+    fn may_meet(&mut self, _way: u32, _bytes: &[u8], _longest: usize) -> bool {
+        true
+    }
+
     /// Whether numbers and booleans are looked at, and not texts alone.
     fn looks_at_numbers(&self) -> bool;
 
@@ -172,7 +178,14 @@ impl Sift<'_> {
             return Ok(false);
         }
         let column = columns.open(name)?;
-        let met = self.met(column.distinct()?, ways);
+        let texts = column.distinct()?;
+        let (bytes, longest) = texts.values();
+        let ways: Vec<u32> =
+            ways.iter().copied().filter(|way| self.judge.may_meet(*way, bytes, longest)).collect();
+        if ways.is_empty() {
+            return Ok(false);
+        }
+        let met = self.met(texts, &ways);
         let any = met.iter().any(|met| *met);
         if any {
             let rows = column.whole()?.ids.iter().enumerate();

@@ -59,14 +59,16 @@ pub(crate) fn observables(
     }
     // A dotted word may be a file name, of which the sieve knows nothing.
     let files = has(classes, Class::Command) && kinds & FILES != 0;
-    let is_host = classes & !(1 << Class::Host as u16) == 0;
-    if sieve.as_ref().is_some_and(|(sieve, _)| is_host && !sieve.may_hold_word(text)) {
+    if is_running(classes)
+        && (!may_hold_token(text, text.len(), kinds)
+            || sieve.as_ref().is_some_and(|(sieve, _)| !sieve.may_hold_word(text)))
+    {
         return;
     }
     if classes != 0 {
         by_class(classes, text, kinds, &mut one);
     }
-    if !files && kinds & IN_TEXT == 0 || !may_hold_token(text) {
+    if !files && !may_hold_token(text, text.len(), kinds) {
         return;
     }
     let mut token = |kind, token: &[u8]| {
@@ -81,10 +83,26 @@ pub(crate) fn observables(
     }
 }
 
-/// Whether there can be a token in running text: addresses, names and URLs have a dot or a colon, and
-/// the shortest digest has 32 digits.
-fn may_hold_token(text: &[u8]) -> bool {
-    text.len() >= 32 || memchr::memchr2(b'.', b':', text).is_some()
+/// Whether fields of these classes hold nothing but what running text could hold: a host is an address
+/// or a name.
+fn is_running(classes: u16) -> bool {
+    classes & !(1 << Class::Host as u16) == 0
+}
+
+/// Whether any of many values can be shown for some kinds: `bytes` hold them, with whatever between them,
+/// and none is longer than `longest`. No value is looked at by itself, so this costs next to nothing.
+pub(crate) fn may_hold_any(classes: u16, kinds: u32, bytes: &[u8], longest: usize) -> bool {
+    !is_running(classes) || may_hold_token(bytes, longest, kinds)
+}
+
+/// Digits of the shortest digest.
+const DIGITS_MIN: usize = 32;
+
+/// Whether there can be a token of some kinds in running text: addresses, names and URLs have a dot or a
+/// colon, and the shortest digest has 32 digits.
+fn may_hold_token(text: &[u8], longest: usize, kinds: u32) -> bool {
+    let digest = kinds & DIGESTS != 0 && longest >= DIGITS_MIN;
+    digest || (kinds & IN_TEXT & !DIGESTS != 0 && memchr::memchr2(b'.', b':', text).is_some())
 }
 
 fn by_class(classes: u16, text: &[u8], kinds: u32, one: &mut impl FnMut(Kind, &[u8])) {

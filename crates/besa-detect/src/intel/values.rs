@@ -100,6 +100,15 @@ pub fn observe_sought(
     observe_kinds(way, text, kinds, buffer, Some((sieve, words)), see);
 }
 
+/// Whether anything of some kinds (bits, `1 << kind`) can be shown of many values: `bytes` hold all of
+/// them, with whatever between them, and none is longer than `longest`.
+#[must_use]
+pub fn may_show(way: Way, kinds: u32, bytes: &[u8], longest: usize) -> bool {
+    let classes = u16::try_from(way.0 & 0xFFFF).unwrap_or_default();
+    let of_url = is_part(way) && kinds >> Kind::Url as u32 & 1 == 1;
+    of_url || extract::may_hold_any(classes, kinds, bytes, longest)
+}
+
 /// Whether a value looked at in this way can be a part of a URL whose other parts stand in other fields.
 #[must_use]
 pub fn is_part(way: Way) -> bool {
@@ -209,6 +218,11 @@ mod tests {
         let logsource = sources.intern(class.clone());
         batch.end_event(&dictionary, &sources, Head { logsource, ..Head::default() });
         let shown: Vec<_> = fields.iter().flat_map(|(name, value)| seen(class, name, value)).collect();
+        for (name, value) in fields {
+            let ways = ways_of(class, &[name]);
+            let may_show = ways.iter().any(|way| may_show(*way, u32::MAX, value, value.len()));
+            assert!(may_show || seen(class, name, value).is_empty(), "{name} {value:?}");
+        }
         observer.keys(batch.event(0), &mut ObserverScratch::default(), &mut |kind, key| {
             let found = shown.iter().any(|(shown, have)| *shown == kind as u8 && have == key);
             assert!(

@@ -43,6 +43,10 @@ impl Observe for Observables {
         values::observe_sought(Way(way), text, (sought.kinds, &sought.text), (buffer, words), &mut see);
     }
 
+    fn may_show(&self, way: u32, sought: &Sought, bytes: &[u8], longest: usize) -> bool {
+        values::may_show(Way(way), sought.kinds, bytes, longest)
+    }
+
     fn is_part(&self, way: u32) -> bool {
         values::is_part(Way(way))
     }
@@ -216,7 +220,9 @@ mod tests {
                 let mut hand = sieve.hand();
                 hand.look_for(hits);
                 for (way, text) in &texts {
+                    let may_meet = hand.may_meet(*way, text, text.len());
                     let expected = keys(*way, text).iter().any(|key| asked.holds(*key));
+                    prop_assert!(may_meet || !expected);
                     prop_assert_eq!(
                         hand.meets(*way, text), expected,
                         "{:?} in {:?}, way {:x}, hits {:?}", values, String::from_utf8_lossy(text), way, hits

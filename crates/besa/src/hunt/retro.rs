@@ -11,9 +11,12 @@
 //!
 //! Invariants:
 //! - A row group is left out only if no rule is about its log source, every pattern can be asked for
-//!   by value, and a sound index run says that it holds nothing asked for. Rows are left out by the
-//!   same keys, and for rules by their triggers, unless some rule of the class has none or looks at
+//!   by value, and a sound index run says that it holds nothing asked for. Rows are left out by those of
+//!   the keys that the run says are there, or by all where it cannot say, and for rules by their triggers, unless some rule of the class has none or looks at
 //!   every field. `--no-index` is the slow twin: it reads and matches every event.
+//! - Of a row that is picked for indicators alone, values that hold nothing asked for are left empty: an
+//!   indicator is met by one value, or by the parts of a URL, which are always there. Patterns get whole
+//!   events.
 //! - What was not read is told: files by name, index runs that could not be used by name.
 //! - The result does not depend on the number of workers, unless a budget ends it.
 
@@ -355,6 +358,10 @@ impl Judge for Asking<'_> {
             Some(intel) => intel.holds_literal(text, &mut self.folded),
             None => self.keys.meets(way, text),
         }
+    }
+
+    fn may_meet(&mut self, way: u32, bytes: &[u8], longest: usize) -> bool {
+        (self.literals.is_some() && way == LITERALS) || self.keys.may_meet(way, bytes, longest)
     }
 
     fn looks_at_numbers(&self) -> bool {

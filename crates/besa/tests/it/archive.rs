@@ -180,6 +180,112 @@ fn first_data_file(folder: &Path) -> std::path::PathBuf {
     if first.is_dir() { first_data_file(&first) } else { first }
 }
 
+/// Events of several sources with observables of every kind, in several spellings; which are there, the
+/// number decides.
+fn varied(number: usize) -> Value {
+    let pick = |values: &[&str], salt: usize| {
+        values[(number * 7 + salt * 3 + number / 11) % values.len()].to_owned()
+    };
+    let small = number % 97;
+    let host = match number % 5 {
+        0 => format!("www.Site{small}.example"),
+        1 => format!("a.b.site{small}.example."),
+        2 => format!("10.1.{small}.{}", number % 250),
+        3 => format!("2001:db8::{small:x}"),
+        _ => format!("site{small}.co.uk"),
+    };
+    let time = 1_640_000_000 + number;
+    let zeek = json!({"ts": f64::from(time as u32), "uid": format!("C{number:016x}"), "id.orig_h": format!("10.0.0.{small}")});
+    let mut event = match number % 6 {
+        0 => {
+            json!({"_path": "http", "host": host, "uri": format!("/{}?x={number}", pick(&["p", "q/r", ""], 1)),
+            "user_agent": format!("agent {small}"), "referrer": format!("HTTP://User@{host}:80/x#y")})
+        }
+        1 => {
+            json!({"_path": "dns", "query": host, "answers": [format!("10.9.0.{small}"), format!("::ffff:10.8.0.{small}"), "x"]})
+        }
+        2 => {
+            json!({"_path": "conn", "id.resp_h": pick(&["2001:0DB8:0:0::7", "fe80::1%eth0", "10.1.2.3"], 2), "service": "ssl"})
+        }
+        3 => json!({"Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 1,
+            "Image": format!("C:\\Tools\\t{small}.EXE"),
+            "CommandLine": format!("\"C:\\a\"\tt{small}.exe \u{e9} http://site{small}.example/d?e mail@site{small}.example"),
+            "Hashes": format!("MD5={number:032x},SHA256={small:064X},IMPHASH={small:032X}")}),
+        4 => json!({"Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 13,
+            "TargetObject": format!("HKLM\\SYSTEM\\ControlSet001\\s{small}\\v"), "Image": "C:\\x.exe"}),
+        _ => {
+            json!({"message": format!("seen {host}, {small:040x} and \\u002f{host}/z"), "note": {"deep": [host]}})
+        }
+    };
+    let fields = event.as_object_mut().unwrap();
+    if number % 6 < 3 {
+        fields.extend(zeek.as_object().unwrap().clone());
+    } else {
+        fields.insert(
+            "@timestamp".into(),
+            json!(format!("2022-01-01T00:{:02}:{:02}Z", number / 60 % 60, number % 60)),
+        );
+    }
+    event
+}
+
+#[test]
+fn indicators_of_every_kind_are_found_in_the_archive_as_in_the_evidence() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("events.jsonl");
+    let lines: Vec<String> = (0..3_000).map(|number| varied(number).to_string()).collect();
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let output = run(&["-q", "archive", "add", "--archive", text(&dir.path().join("history")), text(&path)]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let list = dir.path().join("list.txt");
+    let kinds: Vec<(&str, Vec<String>)> = vec![
+        (
+            "addresses",
+            vec!["10.1.7.102".into(), "10.9.0.13".into(), "::ffff:10.8.0.7".into(), "10.8.0.13".into()],
+        ),
+        ("addresses of IPv6", vec!["2001:db8::12".into(), "2001:DB8::7".into(), "fe80::1".into()]),
+        (
+            "networks",
+            vec!["10.1.4.0/22".into(), "10.9.0.64/26".into(), "2001:db8::/125".into(), "0.0.0.0/4".into()],
+        ),
+        ("domains above", vec!["SITE7.example".into(), "site9.co.uk".into(), "b.site11.example".into()]),
+        (
+            "URLs",
+            vec![
+                "http://site3.example/d".into(),
+                "https://www.site30.example/q/r".into(),
+                "hxxp://site9.co.uk/p?x=504".into(),
+            ],
+        ),
+        ("mail", vec!["mail@SITE9.example".into()]),
+        ("digests", vec![format!("{:064x}", 15), format!("{:032x}", 2_001), format!("{:040X}", 5)]),
+        (
+            "files",
+            vec!["T9.exe".into(), "c:\\tools\\t21.exe".into(), "%programfiles%\\nowhere\\t22.exe".into()],
+        ),
+        (
+            "keys of the registry",
+            vec![
+                "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\s4".into(),
+                "HKLM\\system\\ControlSet002\\s16\\v".into(),
+            ],
+        ),
+    ];
+    let mut all = Vec::new();
+    for (kind, values) in &kinds {
+        std::fs::write(&list, values.join("\n")).unwrap();
+        let found = equal(&[&path], dir.path(), &["--intel", text(&list), "--intel-only"]);
+        assert!(!found.is_empty(), "{kind}");
+        all.extend(values.iter().cloned());
+    }
+    let whole =
+        equal(&[&path], dir.path(), &["--intel", text(&dir.path().join("list.txt")), "--intel-only"]).len();
+    all.extend((0..20_000).map(|number| format!("absent{number}.example")));
+    std::fs::write(&list, all.join("\n")).unwrap();
+    let found = equal(&[&path], dir.path(), &["--intel", text(&list), "--intel-only"]);
+    assert!(found.len() > whole + 100, "{}", found.len());
+}
+
 #[test]
 fn foreign_evidence_is_found_in_the_archive_as_in_the_evidence() {
     let (Some(rules), Some(samples)) = (foreign("corpora/sigma"), foreign("corpora/evtx-attack-samples"))
