@@ -3,9 +3,8 @@
 //! ```text
 //! flush ─▶ a run for its data files ─64 of a tier─▶ one run (next tier) ─▶ …
 //! ```
-//! A tier is the logarithm of the number of files. So a year of files that came one by one each hour has
-//! some 60 runs at each of three tiers, and a look-up opens those
-//! and no data file.
+//! A tier is the logarithm of the number of files. So a year of files that came one by one each hour
+//! has some 60 runs at each of three tiers, and a look-up opens those and no data file.
 //!
 //! Invariants:
 //! - A file is passed over only if a run that covers it was read without an error, is of the

@@ -583,34 +583,36 @@ impl Networks {
     }
 }
 
+/// Whether a token of a kind, in normal form, meets a value: what a [`Sieve`] may not hold back, by
+/// the words of this module's documentation. The slow twin of a sieve of that one value.
+#[must_use]
+pub fn is_met((kind, value): (Kind, &[u8]), token_kind: Kind, token: &[u8]) -> bool {
+    match kind {
+        Kind::Domain if token_kind == Kind::Domain => {
+            token == value || token.strip_suffix(value).is_some_and(|below| below.ends_with(b"."))
+        }
+        Kind::Url if token_kind == Kind::Url => {
+            token == value || token.split(|byte| *byte == b'?').next() == Some(value)
+        }
+        Kind::Network if token_kind == Kind::Ipv4 => match (value, <[u8; 4]>::try_from(token)) {
+            ([4, prefix, network @ ..], Ok(address)) => {
+                let shift = 32_u32.saturating_sub(u32::from(*prefix));
+                let above = |bits: u32| bits.checked_shr(shift).unwrap_or(0);
+                let network = network.try_into().map(u32::from_be_bytes);
+                network.is_ok_and(|network| above(network) == above(u32::from_be_bytes(address)))
+            }
+            _ => false,
+        },
+        _ => kind == token_kind && value == token,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::observable::{normalise, parse_address, scan};
-
-    /// Whether a token's normal form meets a value, by the words of the module's documentation.
-    fn meets((kind, value): &(Kind, Vec<u8>), token_kind: Kind, token: &[u8]) -> bool {
-        match kind {
-            Kind::Domain if token_kind == Kind::Domain => {
-                token == value || token.strip_suffix(&**value).is_some_and(|above| above.ends_with(b"."))
-            }
-            Kind::Url if token_kind == Kind::Url => {
-                token == value || token.split(|byte| *byte == b'?').next() == Some(value)
-            }
-            Kind::Network if token_kind == Kind::Ipv4 => match (&**value, <[u8; 4]>::try_from(token)) {
-                ([4, prefix, network @ ..], Ok(address)) => {
-                    let shift = 32 - u32::from(*prefix);
-                    let above = |bits: u32| bits.checked_shr(shift).unwrap_or(0);
-                    let network = network.try_into().map(u32::from_be_bytes);
-                    network.is_ok_and(|network| above(network) == above(u32::from_be_bytes(address)))
-                }
-                _ => false,
-            },
-            _ => *kind == token_kind && value == token,
-        }
-    }
 
     fn sieve_of(values: &[(Kind, Vec<u8>)]) -> Sieve {
         let mut sieve = Sieve::new(values.len(), [0x1234_5678_9abc_def1, 0xfedc_ba98_7654_3211]);
@@ -649,7 +651,7 @@ mod tests {
         [Kind::Ipv4, Kind::Domain].into_iter().for_each(|kind| take(kind, text));
         scan(text, &mut take);
         for (kind, normal) in all {
-            let met = values.iter().any(|value| meets(value, kind, &normal));
+            let met = values.iter().any(|(of, value)| is_met((*of, value), kind, &normal));
             assert!(!met || through, "{:?} for {values:?}", String::from_utf8_lossy(text));
         }
     }
@@ -662,7 +664,7 @@ mod tests {
         for token @ (start, len, kind) in all {
             let mut normal = Vec::new();
             let Some(kind) = normalise(kind, &text[start..start + len], &mut normal) else { continue };
-            let met = values.iter().find(|value| meets(value, kind, &normal));
+            let met = values.iter().find(|(of, value)| is_met((*of, value), kind, &normal));
             assert!(
                 met.is_none() || through.contains(&token),
                 "{:?} of {:?} for {met:?}",

@@ -144,7 +144,7 @@ impl<R: ReadAt> Run<R> {
         self.search_keys(asked, &mut |_, file, groups| see(file, groups))
     }
 
-    /// The same with the key in front; without files that are incomplete.
+    /// The same with the key in front and one row group at a time; without files that are incomplete.
     pub(crate) fn search_keys(
         &self,
         asked: &Asked,

@@ -1,7 +1,8 @@
 //! One data file: its columns, row group by row group.
 //!
-//! The footer is read by the `parquet` crate, pages by `codec::page`. The files are ours, yet a disk may have changed them: whatever is not well
-//! formed, a panic of a decoder included, is [`Error::Damaged`] with the file's name.
+//! The footer is read by the `parquet` crate, pages by `codec::page`. The files are ours, yet a disk
+//! may have changed them: whatever is not well formed, a panic of a decoder included, is
+//! [`Error::Damaged`] with the file's name.
 
 use std::collections::HashMap;
 use std::io::Cursor;

@@ -189,44 +189,44 @@ impl Remote {
     /// own share of the paths and end behind it. What a store without that order does not show there
     /// is asked for once more.
     pub(super) fn lengths(&self, paths: &[&str]) -> Vec<Result<u64>> {
-        let mut sorted = paths.to_vec();
-        sorted.sort_unstable();
-        sorted.dedup();
-        let mut known = HashMap::new();
-        if sorted.len() > ASKED_ALONE_MAX {
-            match self.wait("data", self.list_shares(&sorted)) {
-                Ok(found) => known = found,
-                Err(error) => return paths.iter().map(|path| Err(Error::store(*path, &error))).collect(),
-            }
-        }
-        let rest: Vec<&str> = sorted.into_iter().filter(|path| !known.contains_key(*path)).collect();
-        if rest.len() > ASKED_ALONE_MAX * REQUESTS_MAX {
-            let listed = self.list("data").unwrap_or_default();
-            known.extend(listed.into_iter().map(|object| (object.path, object.bytes)));
-        } else {
-            for (path, len) in rest.iter().zip(self.heads(&rest)) {
-                match len {
-                    Ok(len) => drop(known.insert((*path).to_owned(), len)),
-                    Err(Error::Missing(_)) => {}
-                    Err(error) => return paths.iter().map(|path| Err(Error::store(*path, &error))).collect(),
-                }
-            }
-        }
-        let len = |path: &&str| known.get(*path).copied().ok_or_else(|| Error::Missing((*path).to_owned()));
+        let known = self.lengths_by_path(paths);
+        let len = |path: &&str| match &known {
+            Ok(known) => known.get(*path).copied().ok_or_else(|| Error::Missing((*path).to_owned())),
+            Err(error) => Err(Error::store(*path, error)),
+        };
         paths.iter().map(len).collect()
     }
 
-    fn heads(&self, paths: &[&str]) -> Vec<Result<u64>> {
-        let asked = paths.iter().map(|path| (*path, self.at(path)));
-        let answers = stream::iter(asked.map(|(path, at)| async move {
+    /// The same by path, without those that are not there.
+    fn lengths_by_path(&self, paths: &[&str]) -> Result<HashMap<String, u64>> {
+        let mut sorted = paths.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut known = match sorted.len() > ASKED_ALONE_MAX {
+            true => self.wait("data", self.list_shares(&sorted))?,
+            false => HashMap::new(),
+        };
+        let rest: Vec<&str> = sorted.into_iter().filter(|path| !known.contains_key(*path)).collect();
+        if rest.len() > ASKED_ALONE_MAX * REQUESTS_MAX {
+            known.extend(self.list("data")?.into_iter().map(|object| (object.path, object.bytes)));
+        } else {
+            let found = rest.iter().zip(self.wait("data", self.heads(&rest))?);
+            known.extend(found.filter_map(|(path, len)| Some(((*path).to_owned(), len?))));
+        }
+        Ok(known)
+    }
+
+    /// Lengths of objects, each asked for by itself; `None` of one that is not there.
+    async fn heads(&self, paths: &[&str]) -> object_store::Result<Vec<Option<u64>>> {
+        let asked = paths.iter().map(|path| self.at(path));
+        let answers = asked.map(|at| async move {
             match self.store.head(&at).await {
-                Ok(found) => Ok(found.size),
-                Err(object_store::Error::NotFound { .. }) => Err(Error::Missing(path.to_owned())),
-                Err(error) => Err(Error::store(path, error)),
+                Ok(found) => Ok(Some(found.size)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
             }
-        }));
-        let all = async { Ok(answers.buffered(REQUESTS_MAX).collect::<Vec<_>>().await) };
-        self.wait("data", all).unwrap_or_default()
+        });
+        stream::iter(answers).buffered(REQUESTS_MAX).try_collect().await
     }
 
     /// Lengths by path of what listings show of these paths, which are sorted.
